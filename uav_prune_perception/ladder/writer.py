@@ -1,0 +1,200 @@
+# Copyright 2026 uav_prune_perception contributors
+# SPDX-License-Identifier: Apache-2.0
+"""Write a ladder so that a kill or a full disk never leaves half of one."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import json
+import os
+import shutil
+import tempfile
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from .document import digest, to_document, validate
+from .model import (
+    DOCUMENT,
+    Accuracy,
+    DecodeSpec,
+    DeviceProfile,
+    InputSpec,
+    Ladder,
+    LadderError,
+    Level,
+    LevelFile,
+    Task,
+)
+from .reader import open_ladder, read_document, sha256_of
+
+
+class LadderWriter:
+    """Collects levels in a hidden folder beside the target; `commit` makes it appear at once.
+
+    Used as a context manager: leaving without `commit` removes the hidden folder.
+
+    Example:
+        with LadderWriter(path, name='scenes', task='detection', ...) as writer:
+            folder = writer.add_level('100', kept_macs=1.0, ...)   # then write files into it
+            writer.commit()
+    """
+
+    def __init__(
+        self,
+        folder: str | Path,
+        *,
+        name: str,
+        task: Task,
+        classes: tuple[str, ...],
+        input: InputSpec,
+        decode: DecodeSpec,
+        provenance: dict[str, Any],
+        overwrite: bool = False,
+    ) -> None:
+        """Check the target before any work is done.
+
+        Raises:
+            LadderError: the target exists (and ``overwrite`` is false, or it is no ladder).
+        """
+        self.folder = Path(folder).expanduser().absolute()
+        check_target(self.folder, overwrite=overwrite)
+        self._ladder = Ladder(name, task, tuple(classes), input, decode, provenance, levels=())
+        self.folder.parent.mkdir(parents=True, exist_ok=True)
+        prefix = f'.{self.folder.name}.partial-'
+        self._staging = Path(tempfile.mkdtemp(prefix=prefix, dir=self.folder.parent))
+        self._staging.chmod(0o755)
+
+    def __enter__(self) -> LadderWriter:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        shutil.rmtree(self._staging, ignore_errors=True)
+
+    def level_folder(self, name: str) -> Path:
+        """The (new, empty) folder into which a level's files are to be written."""
+        folder = self._staging / 'levels' / name
+        folder.mkdir(parents=True)
+        return folder
+
+    def add_level(
+        self,
+        name: str,
+        *,
+        kept_macs: float,
+        macs: int,
+        params: int,
+        accuracy: Accuracy,
+        profiles: dict[str, DeviceProfile] | None = None,
+    ) -> None:
+        """Record a level whose files now lie in its `level_folder`."""
+        files = {}
+        for path in sorted((self._staging / 'levels' / name).iterdir()):
+            relative = path.relative_to(self._staging).as_posix()
+            files[path.name] = LevelFile(relative, sha256_of(path), path.stat().st_size)
+        level = Level(name, kept_macs, macs, params, accuracy, files, dict(profiles or {}))
+        levels = (*self._ladder.levels, level)
+        self._ladder = dataclasses.replace(self._ladder, levels=levels)
+
+    def add_report(self, name: str, text: str) -> None:
+        """A text file at the top of the ladder folder (``report.html``, ``report.md``)."""
+        (self._staging / name).write_text(text, encoding='utf-8')
+
+    def commit(self) -> Ladder:
+        """Seal, flush to disk, rename into place, and open what was written.
+
+        Raises:
+            LadderError: the document breaks the schema.
+            OSError: the disk is full or the target cannot be written; nothing is left behind.
+        """
+        write_document(self._staging, to_document(self._ladder))
+        for path in sorted(self._staging.rglob('*')):
+            _fsync(path)
+        _fsync(self._staging)
+        _swap_in(self._staging, self.folder)
+        return open_ladder(self.folder)
+
+
+def check_target(folder: Path, *, overwrite: bool) -> None:
+    """Refuse a target that would lose somebody's files.
+
+    Raises:
+        LadderError: the target exists and may not be replaced.
+    """
+    if not folder.exists() and not folder.is_symlink():
+        return
+    if not overwrite:
+        raise LadderError(f'{folder}: exists already; choose another name or add --overwrite')
+    if not (folder / DOCUMENT).is_file():
+        raise LadderError(f'{folder}: exists and is not a ladder; it will not be replaced')
+
+
+def write_document(folder: Path, document: dict[str, Any]) -> None:
+    """Write ladder.json atomically (temporary file, fsync, rename)."""
+    text = json.dumps(document, indent=1, ensure_ascii=False, allow_nan=False) + '\n'
+    handle, temporary = tempfile.mkstemp(prefix=f'.{DOCUMENT}.', dir=folder)
+    try:
+        with os.fdopen(handle, 'w', encoding='utf-8') as stream:
+            stream.write(text)
+            stream.flush()
+            os.fsync(stream.fileno())
+        os.chmod(temporary, 0o644)
+        os.replace(temporary, folder / DOCUMENT)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            os.unlink(temporary)
+        raise
+    _fsync(folder)
+
+
+def add_profiles(ladder: Ladder, device: str, profiles: dict[str, DeviceProfile]) -> Ladder:
+    """Record measured profiles (by level name) under a device's name; returns the new ladder."""
+    levels = tuple(
+        dataclasses.replace(level, profiles={**level.profiles, device: profiles[level.name]})
+        if level.name in profiles
+        else level
+        for level in ladder.levels
+    )
+    ladder = dataclasses.replace(ladder, levels=levels)
+    write_document(ladder.folder, to_document(ladder))
+    return ladder
+
+
+def reseal(folder: str | Path) -> Ladder:
+    """Accept a hand-edited ladder.json: renew its digest. Schema and checksums still must hold."""
+    path = Path(folder).expanduser()
+    document = read_document(path)
+    if isinstance(document, dict):
+        document['digest'] = digest(document)
+    write_document(path, validate(document, where=str(path / DOCUMENT)))
+    return open_ladder(path)
+
+
+def _swap_in(staging: Path, target: Path) -> None:
+    if not target.exists():
+        staging.rename(target)
+        _fsync(target.parent)
+        return
+    old = Path(tempfile.mkdtemp(prefix=f'.{target.name}.replaced-', dir=target.parent))
+    target.rename(old / 'ladder')
+    try:
+        staging.rename(target)
+    except OSError:
+        (old / 'ladder').rename(target)  # put the old one back: nothing is lost
+        raise
+    _fsync(target.parent)
+    shutil.rmtree(old, ignore_errors=True)
+
+
+def _fsync(path: Path) -> None:
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
