@@ -1,0 +1,51 @@
+# Copyright 2026 uav_prune_perception contributors
+# SPDX-License-Identifier: Apache-2.0
+"""What can be changed on a running pipeline."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class PipelineOptions:
+    """Settings of a pipeline; all but ``threads`` apply from the next frame on.
+
+    Attributes:
+        max_image_age_s: frames older than this when their turn comes are dropped as stale;
+            0 = off.
+        score_threshold: 0..1 in place of the ladder's own; None = the ladder's.
+        iou_threshold: 0..1 for NMS in place of the ladder's own; None = the ladder's.
+        class_filter: names of the only classes to report; empty = all.
+        threads: of the inference engine; 0 = its own choice. Read by `Pipeline.load` only.
+        control_period_s: the worker runs the policy itself when nobody has called
+            `Pipeline.control` for this long; 0 = never.
+    """
+
+    max_image_age_s: float = 0.0
+    score_threshold: float | None = None
+    iou_threshold: float | None = None
+    class_filter: tuple[str, ...] = ()
+    threads: int = 0
+    control_period_s: float = 0.5
+
+    def __post_init__(self) -> None:
+        """Check the ranges.
+
+        Raises:
+            ValueError: names the option, its value and the range.
+        """
+        for name in ('score_threshold', 'iou_threshold'):
+            value = getattr(self, name)
+            if value is not None and not 0.0 <= value <= 1.0:
+                raise ValueError(f'{name} is {value}, must be 0..1')
+        for name in ('max_image_age_s', 'threads', 'control_period_s'):
+            value = getattr(self, name)
+            if not value >= 0:
+                raise ValueError(f'{name} is {value}, must not be negative')
+        object.__setattr__(self, 'class_filter', tuple(self.class_filter))
+
+    def replace(self, **changes: object) -> PipelineOptions:
+        """A copy with some settings changed."""
+        return dataclasses.replace(self, **changes)  # type: ignore[arg-type]
