@@ -14,6 +14,7 @@ import numpy as np
 import rclpy
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
 from lifecycle_msgs.srv import ChangeState
+from rclpy.client import Client
 from rclpy.node import Node
 from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy, qos_profile_sensor_data
 from sensor_msgs.msg import BatteryState, Image
@@ -60,7 +61,7 @@ class GroundStation(Node):
         )
         self.create_subscription(DiagnosticStatus, f'{node}/level', self._on_level, LATCHED)
         self.create_subscription(DiagnosticStatus, f'{node}/stats', self._on_stats, 10)
-        self._change = self.create_client(ChangeState, f'{node}/change_state')
+        self._change: Client = self.create_client(ChangeState, f'{node}/change_state')
 
     @property
     def flight_time_s(self) -> float:

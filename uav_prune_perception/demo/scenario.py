@@ -34,8 +34,13 @@ class Moment:
 class Scenario(Protocol):
     """A flight's script."""
 
-    duration_s: float
-    description: str
+    @property
+    def duration_s(self) -> float:
+        """Natural length of the flight."""
+
+    @property
+    def description(self) -> str:
+        """Where the numbers come from, for the report."""
 
     def at(self, t_s: float) -> Moment:
         """The state ``t_s`` seconds after take-off."""
