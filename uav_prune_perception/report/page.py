@@ -33,12 +33,12 @@ def cards(items: Sequence[tuple[str, str]]) -> str:
 
 def table(head: Sequence[str], rows: Iterable[Sequence[str]], *, wide: int | None = None) -> str:
     """A table; first column left, others right; column ``wide`` wraps. Cells are escaped."""
-    lines = [f'<tr>{"".join(f"<th>{html.escape(cell)}</th>" for cell in head)}</tr>']
-    for row in rows:
+    lines = []
+    for tag, row in [('th', head), *(('td', row) for row in rows)]:
         cells = []
         for index, cell in enumerate(row):
             kind = ' class="reason"' if index == wide else ''
-            cells.append(f'<td{kind}>{html.escape(cell)}</td>')
+            cells.append(f'<{tag}{kind}>{html.escape(cell)}</{tag}>')
         lines.append(f'<tr>{"".join(cells)}</tr>')
     return f'<div class="scroll"><table>{"".join(lines)}</table></div>'
 

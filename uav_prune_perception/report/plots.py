@@ -27,7 +27,7 @@ STYLE: Any = {
     'font.size': 9, 'axes.spines.top': False, 'axes.spines.right': False, 'axes.grid': True,
     'grid.color': '#e6e8eb', 'axes.edgecolor': '#9aa3ad', 'svg.fonttype': 'none',
     'font.family': 'sans-serif', 'axes.titlesize': 10, 'axes.titleweight': 'bold',
-    'axes.titlelocation': 'left', 'legend.frameon': False,
+    'axes.titlelocation': 'left', 'axes.axisbelow': True, 'legend.frameon': False,
 }
 #: From the heaviest level to the lightest; readable for colour-blind eyes (viridis, cut short).
 _COLOURS = mpl.colormaps['viridis']
