@@ -1,28 +1,34 @@
 # Copyright 2026 uav_prune_perception contributors
 # SPDX-License-Identifier: Apache-2.0
-"""Frames in, results out: mailbox, worker thread, levels, policy. (Signatures; body follows.)"""
+"""Frames in, results out: mailbox, worker thread, accounting."""
 
 from __future__ import annotations
 
+import logging
+import threading
 import time
 from collections.abc import Callable
 
-from ..ladder import Ladder, Level
-from .engines.base import Engine
+from ..ladder import Ladder
+from .decode import Decoder
+from .engines.base import EngineError
 from .frame import Frame
+from .frame_processor import FrameProcessor
+from .level_bank import EngineFactory, LevelBank, Progress, onnx_runtime_factory
+from .level_control import LevelControl, UnknownLevel
+from .mailbox import Mailbox, MailboxClosed
 from .options import PipelineOptions
 from .policy.base import Policy
 from .results import Result
 from .state import Health, LevelState
-from .statistics import StatisticsSnapshot
+from .statistics import Statistics, StatisticsSnapshot
 from .telemetry.snapshot import Telemetry
 
-Progress = Callable[[int, int, str], None]  # done, total, what: 'level 50: loaded, 8.1 ms'
-EngineFactory = Callable[[Ladder, Level], Engine]
+__all__ = ['Pipeline', 'UnknownLevel']
 
+JOIN_S = 10.0  # a worker that needs longer for one frame hangs in its engine
 
-class UnknownLevel(ValueError):
-    """A level was asked for that the ladder does not have, or that is broken."""
+log = logging.getLogger(__name__)
 
 
 class Pipeline:
@@ -61,8 +67,25 @@ class Pipeline:
         Raises:
             ValueError: an option names an unknown class.
         """
+        self.ladder = ladder
         self.telemetry = telemetry or Telemetry()
-        raise NotImplementedError
+        options = options or PipelineOptions()
+        # Options and the decoder made from them change together, as one reference.
+        self._settings = (options, Decoder(ladder, options))
+        self._on_result = on_result
+        self._on_level = on_level
+        self._now = now
+        self._engine_factory = engine_factory
+        self._statistics = Statistics(level.name for level in ladder.levels)
+        self._levels = LevelControl(
+            ladder, policy, self.telemetry, self._statistics, self._announce
+        )
+        self._bank: LevelBank | None = None
+        self._life = threading.RLock()  # load, start, stop, close: one at a time
+        self._mailbox: Mailbox[Frame] | None = None
+        self._worker: threading.Thread | None = None
+        self._failures: dict[int, str] = {}
+        self._last_error = ''
 
     def load(self, progress: Progress | None = None) -> None:
         """Load and warm up every level; the heaviest usable one becomes the running one.
@@ -70,27 +93,71 @@ class Pipeline:
         Raises:
             NoUsableLevel: none works; the message has every level's reason.
         """
-        raise NotImplementedError
+        with self._life:
+            self.close()
+            factory = self._engine_factory or onnx_runtime_factory(self.options.threads)
+            bank = LevelBank(self.ladder, factory)
+            self._failures = bank.failures
+            bank.load(progress)
+            self._bank = bank
+            self._levels.begin(bank)
 
     def start(self) -> None:
         """Start the worker. Raises RuntimeError before `load`; harmless when running."""
-        raise NotImplementedError
+        with self._life:
+            if self._bank is None:
+                raise RuntimeError('the pipeline is not loaded')
+            if self._worker is not None:
+                return
+            statistics = self._statistics
+            mailbox = Mailbox[Frame](on_put=statistics.put, on_take=statistics.taken)
+            self._worker = threading.Thread(
+                target=self._work, args=(mailbox, self._bank), name='pipeline', daemon=True
+            )
+            statistics.running(True)
+            self._worker.start()
+            self._mailbox = mailbox
 
     def submit(self, frame: Frame) -> bool:
         """Hand over a frame; never waits. False (and not counted) when not running."""
-        raise NotImplementedError
+        mailbox = self._mailbox
+        if mailbox is None:
+            return False
+        try:
+            mailbox.put(frame)
+        except MailboxClosed:
+            return False
+        return True
 
     def reject(self, reason: str) -> None:
         """Account for garbage input: received + 1, failed + 1; the reason is remembered."""
-        raise NotImplementedError
+        self._statistics.rejected(reason)
+        self._note(reason)
 
     def stop(self) -> None:
         """Finish the frame in work and stop the worker; a waiting frame counts as stale."""
-        raise NotImplementedError
+        with self._life:
+            mailbox, worker = self._mailbox, self._worker
+            if mailbox is None or worker is None:
+                return
+            self._mailbox = None
+            if mailbox.close() is not None:
+                self._statistics.stale()
+            if worker is not threading.current_thread():
+                worker.join(JOIN_S)
+                if worker.is_alive():
+                    self._note(f'the engine has not answered for {JOIN_S:.0f} s; left behind')
+            self._worker = None
+            self._statistics.running(False)
 
     def close(self) -> None:
         """Stop and free the engines; may be called twice. `load` works again afterwards."""
-        raise NotImplementedError
+        with self._life:
+            self.stop()
+            self._levels.end()
+            bank, self._bank = self._bank, None
+            if bank is not None:
+                bank.close()
 
     def force_level(self, name: str | None) -> None:
         """Run this level until released with None; may be called before `load`.
@@ -98,7 +165,7 @@ class Pipeline:
         Raises:
             UnknownLevel: the ladder has no such level, or it is broken.
         """
-        raise NotImplementedError
+        self._levels.force(name)
 
     def configure(self, options: PipelineOptions) -> None:
         """Change settings between two frames.
@@ -106,27 +173,96 @@ class Pipeline:
         Raises:
             ValueError: an unknown class in ``class_filter``; nothing is changed.
         """
-        raise NotImplementedError
+        self._settings = (options, Decoder(self.ladder, options))
 
     def control(self) -> LevelState:
         """One tick of the policy (about 10 Hz from a steady timer); the state afterwards."""
-        raise NotImplementedError
+        return self._levels.tick()
 
     def statistics(self) -> StatisticsSnapshot:
         """Counters and rolling times of this moment."""
-        raise NotImplementedError
+        return self._statistics.snapshot()
 
     @property
     def level(self) -> LevelState:
         """The running level. Before `load`: index -1, name ''."""
-        raise NotImplementedError
+        return self._levels.state
 
     @property
     def options(self) -> PipelineOptions:
         """The settings in force."""
-        raise NotImplementedError
+        return self._settings[0]
 
     @property
     def health(self) -> Health:
         """Usable levels, failed levels with reasons, last error."""
-        raise NotImplementedError
+        bank = self._bank
+        names = [level.name for level in self.ladder.levels]
+        usable = tuple(names[index] for index in bank.usable) if bank else ()
+        failed = {names[index]: reason for index, reason in dict(self._failures).items()}
+        errors = [error for error in (self._levels.last_error, self._last_error) if error]
+        return Health(bool(usable), self._mailbox is not None, usable, failed, ' / '.join(errors))
+
+    def _work(self, mailbox: Mailbox[Frame], bank: LevelBank) -> None:
+        """The worker thread: until the mailbox is closed."""
+        process = FrameProcessor(bank)
+        while (frame := mailbox.get()) is not None:
+            try:
+                self._handle(frame, bank, process)
+            except Exception as error:  # nothing that a frame does may end the worker
+                log.debug('frame failed', exc_info=True)
+                reason = f'{type(error).__name__}: {error}'
+                self._statistics.failed(reason)
+                self._note(f'frame failed: {reason}')
+            period = self.options.control_period_s
+            if period and time.monotonic() - self._levels.ticked_s >= period:
+                self._levels.tick()
+
+    def _handle(self, frame: Frame, bank: LevelBank, process: FrameProcessor) -> None:
+        """Process one taken frame and account for it exactly once."""
+        taken_s = time.monotonic()
+        options, decoder = self._settings
+        age_s = self._now() - frame.stamp_s
+        # False for nan (no stamp) and for negative ages (the source's clock jumped back).
+        if options.max_image_age_s and age_s > options.max_image_age_s:
+            self._statistics.stale()
+            return
+        if not bank.usable:
+            self._statistics.failed(self._levels.last_error)
+            return
+        level = self._levels.state
+        try:
+            result = process(frame, level.index, decoder, taken_s)
+        except EngineError as error:
+            self._statistics.failed(str(error))
+            self._levels.engine_failed(level.index, str(error))
+            return
+        timings = result.timings
+        if level is self._levels.state:  # not changed meanwhile: the window is of one level
+            self._levels.latency.add(time.monotonic(), timings.total, timings.inference)
+        self._statistics.processed(level.name, timings, self._now() - frame.stamp_s)
+        try:
+            self._on_result(result)
+        except Exception as error:
+            self._callback_failed('on_result', error)
+
+    def _announce(self, state: LevelState) -> None:
+        if self._on_level is None:
+            return
+        try:
+            self._on_level(state)
+        except Exception as error:
+            self._callback_failed('on_level', error)
+
+    def _callback_failed(self, name: str, error: Exception) -> None:
+        self._statistics.callback_failed()
+        text = f'{name} raised {type(error).__name__}: {error}'
+        if text != self._last_error:
+            log.error(text, exc_info=error)
+        self._last_error = text
+
+    def _note(self, reason: str) -> None:
+        """Remember a fault; log it when it is another one than the last (30 Hz would flood)."""
+        if reason != self._last_error:
+            log.warning(reason)
+        self._last_error = reason

@@ -1,0 +1,116 @@
+# Copyright 2026 uav_prune_perception contributors
+# SPDX-License-Identifier: Apache-2.0
+"""ONNX Runtime: the engine that runs everywhere."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from .base import EngineError
+
+CPU = ('CPUExecutionProvider',)
+_DTYPES: dict[str, np.dtype[Any]] = {
+    'tensor(float)': np.dtype(np.float32),
+    'tensor(float16)': np.dtype(np.float16),
+    'tensor(double)': np.dtype(np.float64),
+    'tensor(uint8)': np.dtype(np.uint8),
+}
+
+
+class OnnxRuntimeEngine:
+    """One ONNX model in one ONNX Runtime session; see `Engine` for the methods."""
+
+    def __init__(
+        self, path: str | Path, *, threads: int = 0, providers: Sequence[str] = CPU
+    ) -> None:
+        """Nothing is read yet.
+
+        Args:
+            path: of the ONNX file.
+            threads: for one inference; 0 = one for each core.
+            providers: execution providers, best first. The session must really get the first.
+        """
+        self.path = Path(path)
+        self.name = 'onnxruntime'
+        self.threads = threads
+        self.providers = list(providers)
+        self.input_names: tuple[str, ...] = ()
+        self.input_shapes: tuple[tuple[int | None, ...], ...] = ()
+        self.input_dtypes: tuple[np.dtype, ...] = ()
+        self.output_names: tuple[str, ...] = ()
+        self.output_shapes: tuple[tuple[int | None, ...], ...] = ()
+        self._session: Any = None
+
+    def load(self) -> None:
+        """Read the model. Raises EngineError."""
+        try:
+            import onnxruntime
+        except ImportError as error:
+            raise EngineError(f'onnxruntime cannot be imported: {error}') from None
+        onnxruntime.set_default_logger_severity(4)  # faults come as exceptions; keep stderr clean
+        options = onnxruntime.SessionOptions()
+        options.log_severity_level = 4
+        options.intra_op_num_threads = self.threads
+        options.inter_op_num_threads = 1
+        # Several sessions stay resident; none may burn the battery by spinning between frames.
+        options.add_session_config_entry('session.intra_op.allow_spinning', '0')
+        try:
+            session = onnxruntime.InferenceSession(
+                str(self.path), sess_options=options, providers=self.providers
+            )
+        except Exception as error:
+            raise EngineError(f'{self.path}: cannot be loaded: {_first_line(error)}') from None
+        if session.get_providers()[0] != self.providers[0]:
+            got = session.get_providers()[0]
+            raise EngineError(f'{self.path}: {self.providers[0]} is not to be had, only {got}')
+        inputs, outputs = session.get_inputs(), session.get_outputs()
+        self.input_names = tuple(item.name for item in inputs)
+        self.input_shapes = tuple(_shape(item) for item in inputs)
+        self.input_dtypes = tuple(_DTYPES.get(item.type, np.dtype(object)) for item in inputs)
+        self.output_names = tuple(item.name for item in outputs)
+        self.output_shapes = tuple(_shape(item) for item in outputs)
+        self._session = session
+
+    def warm_up(self, runs: int) -> list[float]:
+        """Milliseconds of ``runs`` inferences on a made-up picture. Raises EngineError."""
+        shape = [size or 1 for size in self.input_shapes[0]] if self.input_shapes else [1]
+        tensor = np.random.default_rng(0).random(shape, np.float32)
+        times = []
+        for _ in range(runs):
+            start = time.perf_counter()
+            self.infer(tensor)
+            times.append((time.perf_counter() - start) * 1e3)
+        return times
+
+    def infer(self, tensor: np.ndarray) -> dict[str, np.ndarray]:
+        """Run on one tensor. Raises EngineError."""
+        if self._session is None:
+            raise EngineError(f'{self.path}: is not loaded')
+        try:
+            values = self._session.run(None, {self.input_names[0]: tensor})
+        except Exception as error:
+            raise EngineError(f'{self.path}: inference failed: {_first_line(error)}') from None
+        outputs = dict(zip(self.output_names, values, strict=True))
+        for name, value in outputs.items():
+            # The two extremes are finite only if everything between them is (nan spreads).
+            if value.size and not (np.isfinite(value.max()) and np.isfinite(value.min())):
+                raise EngineError(f'{self.path}: output "{name}" is not finite')
+        return outputs
+
+    def close(self) -> None:
+        """Drop the session."""
+        self._session = None
+
+
+def _shape(item: Any) -> tuple[int | None, ...]:
+    return tuple(size if isinstance(size, int) else None for size in item.shape)
+
+
+def _first_line(error: Exception) -> str:
+    lines = str(error).strip().splitlines()
+    return lines[0][:300] if lines else type(error).__name__
