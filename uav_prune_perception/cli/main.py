@@ -1,0 +1,135 @@
+# Copyright 2026 uav_prune_perception contributors
+# SPDX-License-Identifier: Apache-2.0
+"""``uav-prune``: the commands, and how their failures reach the user."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from uav_prune_perception import __version__
+
+BAD_INPUT, FAILURE, INTERRUPTED = 2, 1, 130
+
+PRUNE_EXAMPLES = """\
+examples:
+  uav-prune prune config/recipes/generated_scenes_detector.yaml -o scenes_ladder
+  uav-prune prune my_recipe.yaml -o ladder --set train.epochs=5 --set prune.levels.1.kept_macs=0.6
+
+What an earlier run has finished is used again; kill it at any time and start it again.
+"""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command; returns the process's exit code."""
+    parser = build_parser()
+    options = parser.parse_args(arguments)
+    try:
+        return _dispatch(options)
+    except KeyboardInterrupt:
+        print('uav-prune: stopped; start the same command again to go on', file=sys.stderr)
+        return INTERRUPTED
+    except BrokenPipeError:
+        sys.stderr.close()  # the reader has gone (| head): nothing more to say
+        return FAILURE
+    except Exception as error:
+        if options.debug:
+            raise
+        code, message = explain(error)
+        print(f'uav-prune: error: {message}', file=sys.stderr)
+        return code
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """The command line's grammar. Imports nothing heavy: help must answer at once."""
+    parser = argparse.ArgumentParser(
+        prog='uav-prune', description='Prune a CNN into a ladder of engines.'
+    )
+    parser.add_argument('--version', action='version', version=f'uav-prune {__version__}')
+    common = argparse.ArgumentParser(add_help=False)
+    common.add_argument('--debug', action='store_true', help='show tracebacks')
+    commands = parser.add_subparsers(dest='command', required=True, metavar='COMMAND')
+    _add_prune(commands, common)
+    _add_inspect(commands, common)
+    return parser
+
+
+def explain(error: BaseException) -> tuple[int, str]:
+    """Exit code and one line for an error.
+
+    The package raises ValueError for what the user can mend in the input and RuntimeError for
+    what failed; a class from elsewhere is a surprise, and says so.
+    """
+    text = ' '.join(str(error).split()) or type(error).__name__
+    ours = type(error).__module__.split('.')[0] == __package__.split('.')[0]
+    if ours and isinstance(error, ValueError):
+        return BAD_INPUT, text
+    if ours:
+        return FAILURE, text
+    if isinstance(error, OSError):
+        place = f'{error.filename}: ' if error.filename else ''
+        return FAILURE, f'{place}{error.strerror or text}'
+    if isinstance(error, MemoryError):
+        return FAILURE, 'out of memory; lower train.batch_size or the size of the input'
+    kind = type(error).__name__
+    return FAILURE, f'unexpected {kind}: {text[:300]} (--debug shows where)'
+
+
+def _add_prune(
+    commands: argparse._SubParsersAction[argparse.ArgumentParser],
+    common: argparse.ArgumentParser,
+) -> None:
+    prune = commands.add_parser(
+        'prune', parents=[common], help='train, prune, fine-tune, export: write a ladder',
+        description='Do all that a recipe asks and write the ladder.',
+        epilog=PRUNE_EXAMPLES, formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    prune.add_argument('recipe', type=Path, metavar='RECIPE.yaml')
+    prune.add_argument(
+        '-o', '--output', type=Path, required=True, metavar='LADDER/', help='folder to write'
+    )
+    prune.add_argument(
+        '--set', action='append', default=[], metavar='KEY=VALUE', dest='assignments',
+        help='replace one value of the recipe, such as train.epochs=5 (repeatable)',
+    )
+    prune.add_argument('--overwrite', action='store_true', help='replace an existing ladder')
+    prune.add_argument(
+        '--run-folder', type=Path, metavar='FOLDER/',
+        help='where finished stages lie (default: .uav_prune/<recipe>-<hash>/ beside LADDER/)',
+    )
+    again = prune.add_mutually_exclusive_group()
+    again.add_argument(
+        '--resume', action='store_true', help='use what earlier runs have finished (the default)'
+    )
+    again.add_argument('--fresh', action='store_true', help='throw earlier stages away')
+
+
+def _add_inspect(
+    commands: argparse._SubParsersAction[argparse.ArgumentParser],
+    common: argparse.ArgumentParser,
+) -> None:
+    inspect = commands.add_parser(
+        'inspect', parents=[common], help='verify a ladder and print its levels',
+        description='Verify schema, digest and checksums; print levels and provenance.',
+    )
+    inspect.add_argument('ladder', type=Path, metavar='LADDER/')
+    inspect.add_argument('--json', action='store_true', help='print ladder.json, verified')
+    inspect.add_argument(
+        '--reseal', action='store_true', help='accept a hand-edited ladder.json: renew its digest'
+    )
+
+
+def _dispatch(options: argparse.Namespace) -> int:
+    if options.command == 'prune':
+        from .prune import run_prune
+
+        return run_prune(options)
+    from .inspect import run_inspect
+
+    return run_inspect(options)
+
+
+if __name__ == '__main__':
+    sys.exit(main())

@@ -1,0 +1,145 @@
+# Copyright 2026 uav_prune_perception contributors
+# SPDX-License-Identifier: Apache-2.0
+"""A torch network as one self-contained ONNX file that old runtimes read too."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import tempfile
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import onnx
+import torch
+from torch import Tensor, nn
+
+# Newest opset that torch's TorchScript exporter writes as it is. The newer exporter starts at 18
+# and its down-conversion gives up on ordinary operators (ReduceMean, Split), so it takes over
+# only above. TensorRT 8.5 and 8.6 read opset 17 at most.
+TORCHSCRIPT_OPSET = 17
+
+# The file format version that came with each opset: a reader of that age accepts the file.
+# (ONNX Runtime 1.16 stops at IR 9, 1.14 at IR 8.)  Source: onnx docs/Versioning.md.
+IR_OF_OPSET = {19: 9, 20: 9, 21: 10, 22: 10}
+OLDEST_IR = 8
+
+
+class ExportError(RuntimeError):
+    """A network cannot be written, or what was written differs. One line, ready to print."""
+
+
+def export_onnx(
+    model: nn.Module,
+    example: Tensor,
+    path: str | Path,
+    *,
+    input_name: str,
+    output_name: str,
+    opset: int = 17,
+) -> Path:
+    """Write ``model`` in evaluation mode with the fixed shape of ``example``.
+
+    Args:
+        model: one tensor in, one tensor out; its mode is restored afterwards.
+        example: float32 [1, C, H, W].
+        path: the file; appears whole or not at all.
+        input_name: name of the ONNX input.
+        output_name: name of the ONNX output.
+        opset: ONNX operator set; 17 is read by TensorRT 8.5 and ONNX Runtime 1.14 on.
+
+    Raises:
+        ExportError: the exporter refuses the network, or the result is not self-contained.
+    """
+    path = Path(path)
+    was_training = model.training
+    model.eval()
+    handle, temporary = tempfile.mkstemp(prefix=f'.{path.name}.', dir=path.parent)
+    os.close(handle)
+    try:
+        with _quiet(), torch.no_grad():
+            _export(model, example, temporary, (input_name, output_name), opset)
+        proto = _checked(temporary, opset, input_name, output_name)
+        onnx.save(proto, temporary)
+        os.chmod(temporary, 0o644)
+        os.replace(temporary, path)
+    except ExportError as error:
+        raise ExportError(f'{path.name}: {error}') from None
+    finally:
+        model.train(was_training)
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(temporary)
+    return path
+
+
+def _export(
+    model: nn.Module, example: Tensor, path: str, names: tuple[str, str], opset: int
+) -> None:
+    modern = opset > TORCHSCRIPT_OPSET
+    extra: dict[str, Any] = {'external_data': False} if modern else {}
+    try:
+        torch.onnx.export(
+            model, (example,), path, opset_version=opset, dynamo=modern, verbose=False,
+            input_names=[names[0]], output_names=[names[1]], **extra,
+        )
+    except (MemoryError, OSError):
+        raise
+    except Exception as error:  # torch raises dozens of kinds here, many private
+        reason = (str(error).strip().splitlines() or [type(error).__name__])[0][:200]
+        raise ExportError(f'torch cannot write opset {opset}: {reason}') from error
+
+
+def _checked(path: str, opset: int, input_name: str, output_name: str) -> onnx.ModelProto:
+    proto = onnx.load(path)
+    written = {item.domain: item.version for item in proto.opset_import}
+    if written.get('', written.get('ai.onnx')) != opset:
+        raise ExportError(f'torch wrote opset {written}, asked was {opset}; set export.opset')
+    others = [domain for domain in written if domain not in ('', 'ai.onnx')]
+    if others:
+        raise ExportError(f'needs operators outside ONNX: {", ".join(others)}')
+    if any(item.external_data for item in proto.graph.initializer):
+        raise ExportError('weights lie outside the file')
+    inputs = [item.name for item in proto.graph.input]
+    outputs = [item.name for item in proto.graph.output]
+    if inputs != [input_name] or outputs != [output_name]:
+        raise ExportError(
+            f'needs one input and one output, the network has {len(inputs)} and {len(outputs)}'
+        )
+    proto.ir_version = IR_OF_OPSET.get(opset, OLDEST_IR)
+    _forget_sources(proto)
+    onnx.checker.check_model(proto, full_check=True)
+    return proto
+
+
+def _forget_sources(proto: onnx.ModelProto) -> None:
+    """Drop stack traces and paths of the machine that exported (and fields newer than the IR)."""
+    for node in proto.graph.node:
+        node.doc_string = ''
+        if hasattr(node, 'metadata_props'):
+            del node.metadata_props[:]
+    for group in (proto.graph.value_info, proto.graph.input, proto.graph.output):
+        for value in group:
+            if hasattr(value, 'metadata_props'):
+                del value.metadata_props[:]
+    if hasattr(proto.graph, 'metadata_props'):
+        del proto.graph.metadata_props[:]
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Without the exporter's warnings and log lines: none is for the user to act on."""
+    loggers = [logging.getLogger(name) for name in ('torch.onnx', 'onnxscript', 'onnx_ir')]
+    levels = [logger.level for logger in loggers]
+    with warnings.catch_warnings(), open(os.devnull, 'w', encoding='utf-8') as nowhere:
+        warnings.simplefilter('ignore')
+        for logger in loggers:
+            logger.setLevel(logging.CRITICAL)
+        try:
+            with contextlib.redirect_stdout(nowhere):
+                yield
+        finally:
+            for logger, level in zip(loggers, levels, strict=True):
+                logger.setLevel(level)

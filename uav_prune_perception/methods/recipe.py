@@ -1,0 +1,201 @@
+# Copyright 2026 uav_prune_perception contributors
+# SPDX-License-Identifier: Apache-2.0
+"""What a pruning job is: one YAML file, checked before any work is done."""
+
+from __future__ import annotations
+
+import difflib
+import itertools
+import types
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Literal, Union, get_args, get_origin
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from .recipe_source import KeyPath, RecipeError, RecipeSource, assign, read_source
+
+NAME = r'^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$'
+
+
+class Section(BaseModel):
+    """Part of a recipe: unknown keys are errors, values do not change."""
+
+    model_config = ConfigDict(
+        extra='forbid', frozen=True, populate_by_name=True, coerce_numbers_to_str=True
+    )
+
+
+class NetworkSection(Section):
+    """Which network, and what it starts from."""
+
+    name: str
+    options: dict[str, Any] = Field(default_factory=dict)
+    weights: Path | None = Field(
+        None, description='trained weights to start from; with train.epochs: 0 they are the top'
+    )
+
+
+class FitSection(Section):
+    """One training phase; the fields are those of `training.FitOptions`."""
+
+    epochs: int = Field(ge=0)
+    batch_size: int = Field(default=32, ge=1)
+    optimizer: Literal['sgd', 'adamw'] = 'adamw'
+    learning_rate: float = Field(default=2e-3, gt=0)
+    weight_decay: float = Field(default=1e-4, ge=0)
+    warmup_epochs: float = Field(default=0.5, ge=0)
+    clip_norm: float = Field(default=10.0, ge=0)
+    ema: float = Field(default=0.0, ge=0, lt=1)
+
+
+class LevelSection(Section):
+    """One rung of the ladder."""
+
+    kept_macs: float = Field(gt=0, le=1)
+    name: str = Field(default='', pattern=r'^$|' + NAME)
+
+    @model_validator(mode='after')
+    def _default_name(self) -> LevelSection:
+        if not self.name:  # '70' for 0.70
+            object.__setattr__(self, 'name', f'{100 * self.kept_macs:g}'.replace('.', '_'))
+        return self
+
+
+class PruneSection(Section):
+    """How channels are chosen, and how many stay at each level."""
+
+    levels: tuple[LevelSection, ...] = Field(min_length=1)
+    method: str = 'l1'
+    allocation: str = 'global'
+    start: Literal['previous', 'dense'] = Field(default='previous', alias='from')
+    round_to: int = Field(default=1, ge=1)
+    min_channels: int = Field(default=4, ge=1)
+    max_cut: float = Field(default=0.9, gt=0, le=1)
+    recalibrate_batches: int = Field(default=20, ge=0)
+    keep: tuple[str, ...] = ()
+
+    @model_validator(mode='after')
+    def _levels_descend(self) -> PruneSection:
+        kept = [level.kept_macs for level in self.levels]
+        if any(lower >= upper for upper, lower in itertools.pairwise(kept)):
+            given = ', '.join(f'{value:g}' for value in kept)
+            raise ValueError(f'levels: kept_macs must fall from level to level, not {given}')
+        names = [level.name for level in self.levels]
+        if len(set(names)) != len(names):
+            raise ValueError(f'levels: two levels have the same name: {", ".join(names)}')
+        return self
+
+
+class ExportSection(Section):
+    """What the engines must look like, and how they are measured."""
+
+    opset: int = Field(default=17, ge=13, le=22)
+    profile_runs: int = Field(default=100, ge=5)
+    threads: int = Field(default=0, ge=0)
+    tolerance: float = Field(default=1e-3, gt=0)
+
+
+class Recipe(Section):
+    """A whole job. ``data`` is checked by `training.make_task`, which knows each data set."""
+
+    name: str = Field(pattern=NAME)
+    seed: int = Field(default=0, ge=0, lt=2**31)
+    data: dict[str, Any]
+    network: NetworkSection
+    train: FitSection
+    prune: PruneSection
+    finetune: FitSection
+    export: ExportSection = ExportSection()
+
+    @model_validator(mode='after')
+    def _trained_somewhere(self) -> Recipe:
+        if self.train.epochs == 0 and self.network.weights is None:
+            raise ValueError('train.epochs is 0, so network.weights must name trained weights')
+        return self
+
+    def document(self) -> dict[str, Any]:
+        """As plain JSON values, with every default written out."""
+        return self.model_dump(mode='json', by_alias=True)
+
+
+def load_recipe(path: str | Path, assignments: Sequence[str] = ()) -> Recipe:
+    """Read and check a recipe.
+
+    Args:
+        path: the YAML file. Paths in it are relative to the working directory.
+        assignments: ``key.path=value`` pairs that replace what the file says.
+
+    Raises:
+        RecipeError: names file, line, key, fault, and the nearest key that exists.
+    """
+    source = read_source(Path(path).expanduser())
+    for assignment in assignments:
+        assign(source, assignment)
+    return check_recipe(source)
+
+
+def check_recipe(source: RecipeSource) -> Recipe:
+    """The typed recipe.
+
+    Raises:
+        RecipeError: a misspelt key if there is one, else the first fault of the file.
+    """
+    try:
+        return Recipe.model_validate(source.values)
+    except ValidationError as error:
+        faults = [_fault(item, source) for item in error.errors()]
+    faults.sort(key=lambda fault: fault[0])
+    more = len(faults) - 1
+    tail = f' (and {more} more fault{"s" if more > 1 else ""})' if more else ''
+    raise RecipeError(faults[0][1] + tail)
+
+
+def fault_at(source: RecipeSource, path: KeyPath, message: str) -> RecipeError:
+    """An error about the value at ``path``."""
+    return RecipeError(f'{source.place(path)}: {message}')
+
+
+def _fault(item: Any, source: RecipeSource) -> tuple[int, str]:
+    path: KeyPath = tuple(item['loc'])
+    dotted = '.'.join(str(part) for part in path)
+    kind = item['type']
+    if kind == 'extra_forbidden':
+        known = _keys_at(path[:-1])
+        near = difflib.get_close_matches(str(path[-1]), known, n=1, cutoff=0.5)
+        hint = f'did you mean "{near[0]}"?' if near else f'there are {", ".join(known)}'
+        message = f'{dotted}: no such key; {hint}'
+    elif kind == 'missing':
+        message = f'{dotted}: is missing'
+    elif kind == 'value_error':
+        text = str(item['ctx']['error'])
+        message = f'{dotted}.{text}' if dotted else text
+        path = (*path, text.partition(':')[0])
+    else:
+        text = item['msg'][0].lower() + item['msg'][1:]
+        message = f'{dotted}: {text}, not {item["input"]!r}'
+    # A misspelt key is also a missing one: the spelling is the fault to show first.
+    rank = -1 if kind == 'extra_forbidden' else source.lines.get(path, 0)
+    return rank, f'{source.place(path)}: {message}'
+
+
+def _keys_at(path: KeyPath) -> list[str]:
+    """The keys that a recipe may have at ``path``."""
+    model: Any = Recipe
+    for part in path:
+        if isinstance(part, int):
+            continue
+        named = {field.alias or name: field for name, field in model.model_fields.items()}
+        model = _section_of(named[part].annotation if part in named else None)
+        if model is None:
+            return []
+    return [field.alias or name for name, field in model.model_fields.items()]
+
+
+def _section_of(annotation: Any) -> type[Section] | None:
+    if isinstance(annotation, type) and issubclass(annotation, Section):
+        return annotation
+    if get_origin(annotation) in (tuple, Union, types.UnionType):
+        found = (_section_of(inner) for inner in get_args(annotation))
+        return next((section for section in found if section is not None), None)
+    return None
