@@ -99,11 +99,12 @@ class Head(nn.Module):
         self.box = nn.Conv2d(width, 4, 1)
         self.score = nn.Conv2d(width, classes, 1)
         nn.init.zeros_(self.box.weight)
-        with torch.no_grad():
-            # A start of two cells square at the cell's centre: assignment by overlap works at once
-            self.box.bias.copy_(torch.tensor([0.0, 0.0, math.log(2.0), math.log(2.0)]))
+        # A start of two cells square at the cell's centre: assignment by overlap works at once
+        start = torch.tensor([0.0, 0.0, math.log(2.0), math.log(2.0)])
+        self.box.bias = nn.Parameter(start)
         nn.init.normal_(self.score.weight, std=0.01)
-        nn.init.constant_(self.score.bias, -4.6)  # probability 0.01: most cells are ground
+        # Probability 0.01: most cells are ground
+        self.score.bias = nn.Parameter(torch.full((classes,), -4.6))
 
     def forward(self, x: Tensor) -> Tensor:
         """float32 [B, inputs, h, w] -> [B, 4 + classes, h, w]."""

@@ -1,0 +1,62 @@
+# Copyright 2026 uav_prune_perception contributors
+# SPDX-License-Identifier: Apache-2.0
+"""Checkpoints of a training run: written whole or not at all, loaded as plain tensors."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import pickle
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from .task import TrainingError
+
+
+def save_checkpoint(path: Path, state: dict[str, Any]) -> None:
+    """Write atomically: temporary file, flush to disk, rename.
+
+    Raises:
+        TrainingError: the disk is full or the folder cannot be written.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, temporary = tempfile.mkstemp(prefix=f'.{path.name}.', dir=path.parent)
+    except OSError as error:
+        raise TrainingError(f'{path}: checkpoint cannot be written: {error}') from None
+    try:
+        with os.fdopen(handle, 'wb') as stream:
+            torch.save(state, stream)
+            stream.flush()
+            os.fsync(stream.fileno())
+        os.replace(temporary, path)
+    except BaseException as error:
+        with contextlib.suppress(OSError):
+            os.unlink(temporary)
+        if isinstance(error, (OSError, RuntimeError)):
+            raise TrainingError(f'{path}: checkpoint cannot be written: {error}') from None
+        raise
+
+
+def load_checkpoint(path: Path, fingerprint: dict[str, Any]) -> dict[str, Any] | None:
+    """State of an earlier, interrupted run of the same kind; None where there is none.
+
+    Raises:
+        TrainingError: damaged, or of a run with other settings.
+    """
+    if not path.exists():
+        return None
+    mend = 'delete it to start anew, or give another checkpoint name'
+    try:
+        state: dict[str, Any] = torch.load(path, map_location='cpu', weights_only=True)
+        found = state['fingerprint']
+    except (OSError, RuntimeError, EOFError, KeyError, TypeError, pickle.UnpicklingError) as error:
+        reason = (str(error).splitlines() or [type(error).__name__])[0][:120]
+        raise TrainingError(f'{path}: damaged checkpoint ({reason}); {mend}') from None
+    differing = [key for key, value in fingerprint.items() if found.get(key) != value]
+    if differing:
+        raise TrainingError(f'{path}: of another run (other {", ".join(differing)}); {mend}')
+    return state

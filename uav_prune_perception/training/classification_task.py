@@ -1,0 +1,144 @@
+# Copyright 2026 uav_prune_perception contributors
+# SPDX-License-Identifier: Apache-2.0
+"""Classification as a learning task."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Literal
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from uav_prune_perception.datasets.classification_set import ClassificationSet
+from uav_prune_perception.ladder import Accuracy, InputSpec, Logits
+
+from .augmentation import Augmentation, augment
+from .task import Predict, normalised, numpy_generator, shuffled
+
+IMAGENET_MEAN = (0.485, 0.456, 0.406)
+IMAGENET_STD = (0.229, 0.224, 0.225)
+
+
+class ClassificationTask:
+    """Learns one label for a picture; judged by top-1 accuracy.
+
+    Args:
+        data: pictures and labels, all of one size.
+        augmentation: how training pictures are changed.
+        mean: per channel, on the 0..1 scale; ImageNet's by default (0.5 for grey).
+        std: likewise.
+        label_smoothing: share of the label spread over all classes.
+        teacher_weight: weight of the distillation loss where there is a teacher.
+        temperature: of the distillation.
+    """
+
+    kind: Literal['detection', 'classification'] = 'classification'
+
+    def __init__(
+        self,
+        data: ClassificationSet,
+        augmentation: Augmentation | None = None,
+        *,
+        mean: tuple[float, ...] | None = None,
+        std: tuple[float, ...] | None = None,
+        label_smoothing: float = 0.0,
+        teacher_weight: float = 1.0,
+        temperature: float = 4.0,
+    ) -> None:
+        self.data = data
+        self.classes = data.classes
+        self.augmentation = augmentation or Augmentation()
+        self.label_smoothing = label_smoothing
+        self.teacher_weight = teacher_weight
+        self.temperature = temperature
+        self._sha256: str | None = None
+        height, width, channels = data.split('train').images.shape[1:]
+        grey = channels == 1
+        self.input = InputSpec(
+            width=width,
+            height=height,
+            color='gray' if grey else 'rgb',
+            mean=mean or ((0.5,) if grey else IMAGENET_MEAN),
+            std=std or ((0.25,) if grey else IMAGENET_STD),
+            resize='stretch',
+        )
+        self.decode = Logits(top_k=min(5, len(self.classes)))
+
+    @property
+    def data_sha256(self) -> str:
+        """Hex digest of all the data."""
+        if self._sha256 is None:
+            self._sha256 = self.data.sha256
+        return self._sha256
+
+    def example_input(self) -> Tensor:
+        """The first training picture, normalised: float32 [1, C, H, W]."""
+        return normalised(self.data.split('train').images[:1], self.input).contiguous()
+
+    def steps_per_epoch(self, batch_size: int) -> int:
+        """Number of full batches (at least one)."""
+        return max(1, len(self.data.split('train')) // batch_size)
+
+    def train_batches(
+        self, epoch: int, batch_size: int, generator: torch.Generator
+    ) -> Iterator[tuple[Tensor, Tensor]]:
+        """Batches of images float32 [B, C, H, W] and labels int64 [B]."""
+        split = self.data.split('train')
+        order = shuffled(len(split), generator)
+        rng = numpy_generator(generator)
+        none = np.zeros((0, 4), np.float32)
+        for step in range(self.steps_per_epoch(batch_size)):
+            chosen = order[step * batch_size:(step + 1) * batch_size]
+            images = np.stack(
+                [augment(split.images[i], none, rng, self.augmentation, 0)[0] for i in chosen]
+            )
+            yield normalised(images, self.input), torch.from_numpy(split.labels[chosen])
+
+    def loss(
+        self, model: nn.Module, images: Tensor, targets: Tensor, teacher: nn.Module | None = None
+    ) -> Tensor:
+        """Cross entropy, plus the divergence from a teacher (Hinton et al. 2015)."""
+        logits = model(images)
+        loss = functional.cross_entropy(logits, targets, label_smoothing=self.label_smoothing)
+        if teacher is None:
+            return loss
+        with torch.no_grad():
+            wanted = functional.log_softmax(teacher(images) / self.temperature, dim=1)
+        own = functional.log_softmax(logits / self.temperature, dim=1)
+        extra = functional.kl_div(own, wanted, reduction='batchmean', log_target=True)
+        return loss + self.teacher_weight * extra * self.temperature**2
+
+    def evaluate(self, predict: Predict, split: str = 'val', batch_size: int = 1) -> Accuracy:
+        """Top-1 accuracy, also of every class (recall)."""
+        data = self.data.split(split)
+        found = np.concatenate(
+            [
+                predict(
+                    normalised(data.images[i:i + batch_size], self.input).contiguous().numpy()
+                ).argmax(axis=1)
+                for i in range(0, len(data), batch_size)
+            ]
+        )
+        hit = found == data.labels
+        return Accuracy(
+            metric='top1',
+            value=float(hit.mean()),
+            split=split,
+            n=len(data),
+            per_class={
+                name: float(hit[data.labels == label].mean())
+                for label, name in enumerate(self.classes)
+                if (data.labels == label).any()
+            },
+        )
+
+    def calibration_batches(self, n: int, batch_size: int = 16) -> Iterator[Tensor]:
+        """``n`` batches of training pictures as they are, spread over all classes."""
+        images = self.data.split('train').images
+        order = np.random.default_rng(0).permutation(len(images))
+        for step in range(n):
+            chosen = np.arange(step * batch_size, (step + 1) * batch_size) % len(images)
+            yield normalised(images[order[chosen]], self.input)

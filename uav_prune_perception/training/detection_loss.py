@@ -1,0 +1,220 @@
+# Copyright 2026 uav_prune_perception contributors
+# SPDX-License-Identifier: Apache-2.0
+"""Loss of an anchor-free detector: task-aligned assignment, quality focal loss, CIoU.
+
+Assignment after Feng et al., TOOD, 2021: of the cells in or close to a box, the ones whose
+prediction already fits best learn it. Two changes for tiny boxes: cells within one cell of the
+centre are candidates even where the box contains no cell centre, and the best candidate of
+every box always learns.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from uav_prune_perception.networks.aerial_detector import decode_boxes
+
+IGNORE = -1  # class of a target row that is a region to ignore
+
+
+@dataclass(frozen=True)
+class DetectionLossOptions:
+    """Weights and assignment.
+
+    Attributes:
+        topk: cells that learn one box, at most.
+        score_power: exponent of the class score in the fit.
+        overlap_power: exponent of the overlap in the fit.
+        box_weight: weight of the box loss against the class loss.
+        reach: candidates lie within so many cells of the centre.
+    """
+
+    topk: int = 8
+    score_power: float = 0.5
+    overlap_power: float = 4.0
+    box_weight: float = 2.5
+    reach: float = 1.5
+
+
+@dataclass(frozen=True)
+class Cells:
+    """All output cells of all scales: centres [N, 2] in pixels, stride [N]."""
+
+    centres: Tensor
+    strides: Tensor
+
+
+def detection_loss(
+    raw: list[Tensor], targets: Tensor, width: int, options: DetectionLossOptions
+) -> Tensor:
+    """Loss of one batch.
+
+    Args:
+        raw: per scale [B, 4 + classes, h, w], as the detector answers in training mode.
+        targets: float32 [M, 6]: picture index, class (or `IGNORE`), corners in pixels.
+        width: input width in pixels.
+        options: weights and assignment.
+
+    Returns:
+        Scalar.
+    """
+    cells, boxes, logits = flatten_outputs(raw, width)
+    batch, count, classes = logits.shape
+    quality = torch.zeros(batch, count, classes, device=logits.device)
+    active = torch.ones(batch, count, device=logits.device)
+    picked_boxes, wanted_boxes, weights = [], [], []
+    with torch.no_grad():
+        scores = logits.sigmoid()
+    for index in range(batch):
+        own = targets[targets[:, 0] == index]
+        for region in own[own[:, 1] == IGNORE, 2:]:
+            active[index, _inside(cells.centres, region)] = 0.0
+        own = own[own[:, 1] != IGNORE]
+        if len(own) == 0:
+            continue
+        with torch.no_grad():
+            predicted = (boxes[index].detach(), scores[index])
+            cell, target, fit = assign(
+                cells, predicted, own[:, 1].long(), own[:, 2:], options
+            )
+        quality[index, cell, own[target, 1].long()] = fit
+        active[index, cell] = 1.0
+        picked_boxes.append(boxes[index, cell])
+        wanted_boxes.append(own[target, 2:])
+        weights.append(fit)
+    score_loss = (quality_focal_loss(logits, quality) * active[..., None]).sum()
+    if not weights:
+        return score_loss / batch
+    weight = torch.cat(weights)
+    total = weight.sum().clamp(min=1.0)
+    overlap = ciou(torch.cat(picked_boxes), torch.cat(wanted_boxes))
+    return (score_loss + options.box_weight * ((1.0 - overlap) * weight).sum()) / total
+
+
+def flatten_outputs(raw: list[Tensor], width: int) -> tuple[Cells, Tensor, Tensor]:
+    """All scales in one row: cells, boxes [B, N, 4] in pixels, class logits [B, N, classes]."""
+    boxes, logits, centres, strides = [], [], [], []
+    for output in raw:
+        rows, columns = output.shape[2], output.shape[3]
+        stride = width // columns
+        boxes.append(decode_boxes(output, stride).transpose(1, 2))
+        logits.append(output[:, 4:].flatten(2).transpose(1, 2))
+        y, x = torch.meshgrid(
+            torch.arange(rows, device=output.device),
+            torch.arange(columns, device=output.device),
+            indexing='ij',
+        )
+        centres.append((torch.stack([x, y], dim=-1).reshape(-1, 2) + 0.5) * stride)
+        strides.append(torch.full((rows * columns,), float(stride), device=output.device))
+    cells = Cells(torch.cat(centres), torch.cat(strides))
+    return cells, torch.cat(boxes, dim=1), torch.cat(logits, dim=1)
+
+
+def assign(
+    cells: Cells,
+    predicted: tuple[Tensor, Tensor],
+    labels: Tensor,
+    wanted: Tensor,
+    options: DetectionLossOptions,
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Which cells of one picture learn which box, and how strongly.
+
+    Args:
+        cells: all cells.
+        predicted: corners [N, 4] and probabilities [N, classes].
+        labels: wanted class of each box [T].
+        wanted: wanted corners [T, 4].
+        options: see there.
+
+    Returns:
+        cell indices [P], target indices [P], quality in 0..1 [P]; no cell appears twice.
+    """
+    boxes, scores = predicted
+    centre = (wanted[:, :2] + wanted[:, 2:]) / 2
+    half = (wanted[:, 2:] - wanted[:, :2]) / 2
+    away = (cells.centres[None] - centre[:, None]).abs()
+    near = (away <= options.reach * cells.strides[None, :, None]).all(dim=-1)
+    close = (away <= torch.maximum(half[:, None], cells.strides[None, :, None])).all(dim=-1)
+    overlap = iou_matrix(wanted, boxes)
+    fit = scores[:, labels].T.pow(options.score_power) * overlap.pow(options.overlap_power)
+    # Distance breaks ties while nothing overlaps yet, so that every box has a best candidate
+    distance = away.square().sum(dim=-1).sqrt() / cells.strides[None]
+    fit = torch.where(near & close, fit + 1e-9 / (1.0 + distance), torch.zeros_like(fit))
+    best, index = fit.topk(min(options.topk, fit.shape[1]), dim=1)
+    chosen = torch.zeros_like(fit).scatter_(1, index, best)
+    owner_fit, owner = chosen.max(dim=0)
+    cell = torch.nonzero(owner_fit > 0).squeeze(1)
+    target = owner[cell]
+    strongest = torch.zeros(len(wanted), device=fit.device).scatter_reduce(
+        0, target, owner_fit[cell], 'amax'
+    )
+    peak = torch.where(chosen > 0, overlap, torch.zeros_like(overlap)).amax(dim=1)
+    quality = owner_fit[cell] / strongest[target].clamp(min=1e-12) * peak[target].clamp(min=0.1)
+    return cell, target, quality.clamp(0.0, 1.0)
+
+
+def quality_focal_loss(logits: Tensor, quality: Tensor) -> Tensor:
+    """Li et al., Generalized Focal Loss, 2020: |quality - p|^2 * BCE, element by element."""
+    entropy = functional.binary_cross_entropy_with_logits(logits, quality, reduction='none')
+    return entropy * (quality - logits.sigmoid()).square()
+
+
+def iou_matrix(a: Tensor, b: Tensor) -> Tensor:
+    """Overlap of every pair: corners [T, 4] and [N, 4] -> [T, N]."""
+    size = (
+        torch.minimum(a[:, None, 2:], b[None, :, 2:])
+        - torch.maximum(a[:, None, :2], b[None, :, :2])
+    ).clamp(min=0)
+    shared = size[..., 0] * size[..., 1]
+    area_a = (a[:, 2] - a[:, 0]) * (a[:, 3] - a[:, 1])
+    area_b = (b[:, 2] - b[:, 0]) * (b[:, 3] - b[:, 1])
+    return shared / (area_a[:, None] + area_b[None] - shared).clamp(min=1e-9)
+
+
+def ciou(a: Tensor, b: Tensor) -> Tensor:
+    """Complete IoU of pairs (Zheng et al. 2020): corners [P, 4] and [P, 4] -> [P]."""
+    size = (torch.minimum(a[:, 2:], b[:, 2:]) - torch.maximum(a[:, :2], b[:, :2])).clamp(min=0)
+    shared = size[:, 0] * size[:, 1]
+    wh_a, wh_b = a[:, 2:] - a[:, :2], b[:, 2:] - b[:, :2]
+    union = wh_a.prod(dim=1) + wh_b.prod(dim=1) - shared
+    iou = shared / union.clamp(min=1e-9)
+    hull = torch.maximum(a[:, 2:], b[:, 2:]) - torch.minimum(a[:, :2], b[:, :2])
+    apart = (a[:, :2] + a[:, 2:] - b[:, :2] - b[:, 2:]).square().sum(dim=1) / 4
+    distance = apart / hull.square().sum(dim=1).clamp(min=1e-9)
+    angle_a = torch.atan2(wh_a[:, 0], wh_a[:, 1].clamp(min=1e-6))
+    angle_b = torch.atan2(wh_b[:, 0], wh_b[:, 1].clamp(min=1e-6))
+    shape = 4 / math.pi**2 * (angle_a - angle_b).square()
+    with torch.no_grad():
+        trade = shape / (1 - iou + shape).clamp(min=1e-9)
+    return iou - distance - trade * shape
+
+
+def distillation_loss(
+    raw: list[Tensor], teacher: Tensor, width: int, box_weight: float = 2.5
+) -> Tensor:
+    """How far a detector is from its teacher's answer.
+
+    Args:
+        raw: the student's outputs, as for `detection_loss`.
+        teacher: the teacher's evaluation output [B, 4 + classes, N] on the same cells.
+        width: input width in pixels.
+        box_weight: weight of the boxes, which count where the teacher sees something.
+    """
+    _, boxes, logits = flatten_outputs(raw, width)
+    wanted_boxes = teacher[:, :4].transpose(1, 2)
+    probability = teacher[:, 4:].transpose(1, 2)
+    weight = probability.amax(dim=-1)
+    total = weight.sum().clamp(min=1.0)
+    score_loss = quality_focal_loss(logits, probability).sum()
+    seen = weight > 0.1
+    overlap = ciou(boxes[seen], wanted_boxes[seen])
+    return (score_loss + box_weight * ((1.0 - overlap) * weight[seen]).sum()) / total
+
+
+def _inside(points: Tensor, box: Tensor) -> Tensor:
+    return ((points >= box[:2]) & (points <= box[2:])).all(dim=1)

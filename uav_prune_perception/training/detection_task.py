@@ -1,0 +1,170 @@
+# Copyright 2026 uav_prune_perception contributors
+# SPDX-License-Identifier: Apache-2.0
+"""Detection as a learning task."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator
+from typing import Literal
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from uav_prune_perception.datasets.detection_set import DetectionSet, DetectionSplit
+from uav_prune_perception.ladder import Accuracy, BoxesScores, InputSpec
+
+from .augmentation import Augmentation, augment
+from .detection_decode import found_objects
+from .detection_loss import IGNORE, DetectionLossOptions, detection_loss, distillation_loss
+from .detection_metrics import Detections, Truth, average_precision
+from .task import Predict, normalised, numpy_generator, shuffled
+
+
+class DetectionTask:
+    """Learns boxes and classes; judged by mean average precision at overlap 0.5.
+
+    Args:
+        data: pictures and boxes, all of one size.
+        augmentation: how training pictures are changed.
+        loss_options: weights and assignment of the loss.
+        teacher_weight: weight of the distillation loss where there is a teacher.
+    """
+
+    kind: Literal['detection', 'classification'] = 'detection'
+
+    def __init__(
+        self,
+        data: DetectionSet,
+        augmentation: Augmentation | None = None,
+        loss_options: DetectionLossOptions | None = None,
+        teacher_weight: float = 1.0,
+    ) -> None:
+        self.data = data
+        self.classes = data.classes
+        self.augmentation = augmentation or Augmentation()
+        self.loss_options = loss_options or DetectionLossOptions()
+        self.teacher_weight = teacher_weight
+        height, width, channels = data.split('train').images.shape[1:]
+        self.input = InputSpec(
+            width=width,
+            height=height,
+            color='gray' if channels == 1 else 'rgb',
+            mean=(0.5,) * channels,
+            std=(0.25,) * channels,
+        )
+        self.decode = BoxesScores()
+
+    @property
+    def data_sha256(self) -> str:
+        """Hex digest of all the data."""
+        return self.data.sha256
+
+    def example_input(self) -> Tensor:
+        """The first training picture, normalised: float32 [1, C, H, W]."""
+        return normalised(self.data.split('train').images[:1], self.input).contiguous()
+
+    def steps_per_epoch(self, batch_size: int) -> int:
+        """Number of full batches (at least one)."""
+        return max(1, len(self.data.split('train')) // batch_size)
+
+    def train_batches(
+        self, epoch: int, batch_size: int, generator: torch.Generator
+    ) -> Iterator[tuple[Tensor, Tensor]]:
+        """Batches of images float32 [B, C, H, W] and targets float32 [M, 6].
+
+        A target is picture index, class (-1: ignore this region), corners in pixels.
+        """
+        split = self.data.split('train')
+        order = shuffled(len(split), generator)
+        rng = numpy_generator(generator)
+        for step in range(self.steps_per_epoch(batch_size)):
+            chosen = order[step * batch_size:(step + 1) * batch_size]
+            yield self._batch(split, chosen, rng)
+
+    def _batch(
+        self, split: DetectionSplit, chosen: NDArray[np.int64], rng: np.random.Generator
+    ) -> tuple[Tensor, Tensor]:
+        images = np.empty((len(chosen), *split.images.shape[1:]), np.uint8)
+        rows = []
+        for slot, index in enumerate(chosen):
+            boxes = np.concatenate([split.boxes[index], split.ignore[index]])
+            labels = np.concatenate(
+                [split.labels[index], np.full(len(split.ignore[index]), IGNORE, np.int64)]
+            )
+            images[slot], moved, keep = augment(
+                split.images[index], boxes, rng, self.augmentation, self.input.pad_value
+            )
+            row = np.empty((int(keep.sum()), 6), np.float32)
+            row[:, 0], row[:, 1], row[:, 2:] = slot, labels[keep], moved[keep]
+            rows.append(row)
+        return normalised(images, self.input), torch.from_numpy(np.concatenate(rows))
+
+    def loss(
+        self, model: nn.Module, images: Tensor, targets: Tensor, teacher: nn.Module | None = None
+    ) -> Tensor:
+        """Detection loss of a model in training mode, plus distillation from a teacher."""
+        raw = model(images)
+        width = images.shape[3]
+        loss = detection_loss(raw, targets, width, self.loss_options)
+        if teacher is None:
+            return loss
+        with torch.no_grad():
+            wanted = teacher(images)
+        extra = distillation_loss(raw, wanted, width, self.loss_options.box_weight)
+        return loss + self.teacher_weight * extra
+
+    def evaluate(self, predict: Predict, split: str = 'val', batch_size: int = 1) -> Accuracy:
+        """mAP50 with the average precision of every class that occurs."""
+        precision = self.average_precision(predict, split, batch_size)[:, 0]
+        seen = ~np.isnan(precision)
+        return Accuracy(
+            metric='mAP50',
+            value=float(precision[seen].mean()) if seen.any() else 0.0,
+            split=split,
+            n=len(self.data.split(split)),
+            per_class={
+                name: float(value)
+                for name, value, there in zip(self.classes, precision, seen, strict=True)
+                if there
+            },
+        )
+
+    def average_precision(
+        self, predict: Predict, split: str = 'val', batch_size: int = 1
+    ) -> NDArray[np.float64]:
+        """Average precision [classes, 10] at overlaps 0.5 to 0.95; NaN where a class is absent."""
+        data = self.data.split(split)
+        truths = [
+            Truth(*row) for row in zip(data.boxes, data.labels, data.ignore, strict=True)
+        ]
+        return average_precision(
+            self.detections(predict, data, batch_size), truths, len(self.classes)
+        )
+
+    def detections(
+        self, predict: Predict, split: DetectionSplit, batch_size: int = 1
+    ) -> list[Detections]:
+        """What an engine finds in every picture of a split."""
+        found = []
+        for start in range(0, len(split), batch_size):
+            images = normalised(split.images[start:start + batch_size], self.input)
+            found += [found_objects(output) for output in predict(images.contiguous().numpy())]
+        return found
+
+    def calibration_batches(self, n: int, batch_size: int = 16) -> Iterator[Tensor]:
+        """``n`` batches of training pictures as they are."""
+        images = self.data.split('train').images
+        for step in range(n):
+            chosen = np.arange(step * batch_size, (step + 1) * batch_size) % len(images)
+            yield normalised(images[chosen], self.input)
+
+    def with_decode(self, **changes: float | int | bool) -> DetectionTask:
+        """The same task with other deployment thresholds (see `BoxesScores`)."""
+        other = DetectionTask(
+            self.data, self.augmentation, self.loss_options, self.teacher_weight
+        )
+        other.decode = dataclasses.replace(self.decode, **changes)  # type: ignore[arg-type]
+        return other
