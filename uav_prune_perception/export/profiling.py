@@ -74,7 +74,8 @@ def profile_levels(
             if turn >= 0:
                 times[name].append(1e3 * (time.perf_counter() - start))
         progress(max(0, turn + 1), runs)
-    title = f'ONNX Runtime {onnxruntime.__version__} CPU fp32, {threads} threads'
+    plural = 's' if threads > 1 else ''
+    title = f'ONNX Runtime {onnxruntime.__version__} CPU fp32, {threads} thread{plural}'
     return {name: _profile(title, values) for name, values in times.items()}
 
 

@@ -1,0 +1,117 @@
+# Copyright 2026 uav_prune_perception contributors
+# SPDX-License-Identifier: Apache-2.0
+"""What is written is one file that old readers accept and that computes what torch computes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from uav_prune_perception.export.onnx_export import ExportError, export_onnx
+from uav_prune_perception.export.verification import verify_onnx
+
+
+class Mixed(nn.Module):
+    """The operators whose ONNX form changed between opsets: resize, split, reduce, pad."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(3, 8, 3, stride=2, padding=1)
+        self.norm = nn.BatchNorm2d(8)
+        self.out = nn.Linear(8, 5)
+
+    def forward(self, x: Tensor) -> Tensor:
+        y = F.interpolate(F.silu(self.norm(self.conv(x))), scale_factor=2.0)
+        a, b = F.pad(y, (1, 1, 1, 1)).chunk(2, dim=1)
+        return self.out(torch.cat([a.sigmoid(), b], dim=1).mean((2, 3)))
+
+
+def inputs(count: int = 3) -> list[np.ndarray]:
+    random = np.random.default_rng(0)
+    return [random.random((1, 3, 16, 24), dtype=np.float32) for _ in range(count)]
+
+
+def network() -> Mixed:
+    torch.manual_seed(0)
+    return Mixed()
+
+
+@pytest.mark.parametrize('opset', [17, 18])
+def test_the_file_is_whole_old_and_equal(
+    tmp_path: Path, opset: int, capfd: pytest.CaptureFixture[str]
+) -> None:
+    model = network().train()
+    path = export_onnx(
+        model, torch.zeros(1, 3, 16, 24), tmp_path / 'model.onnx', input_name='images',
+        output_name='logits', opset=opset,
+    )
+    assert model.training, 'exporting must not change the mode'
+    assert [item.name for item in tmp_path.iterdir()] == ['model.onnx'], 'no external data'
+    proto = onnx.load(path)
+    assert proto.ir_version <= 8, 'ONNX Runtime 1.14 reads no newer file'
+    assert {item.domain: item.version for item in proto.opset_import} == {'': opset}
+    assert [item.name for item in proto.graph.input] == ['images']
+    assert [item.name for item in proto.graph.output] == ['logits']
+    shape = proto.graph.input[0].type.tensor_type.shape
+    assert [item.dim_value for item in shape.dim] == [1, 3, 16, 24]
+    agreement = verify_onnx(model, path, inputs())
+    assert agreement.inputs == 3
+    assert agreement.relative_error < 1e-5
+    assert capfd.readouterr() == ('', ''), 'the exporter must be quiet'
+
+
+def test_no_machine_path_is_left_in_the_file(tmp_path: Path) -> None:
+    path = export_onnx(
+        network(), torch.zeros(1, 3, 16, 24), tmp_path / 'm.onnx', input_name='i',
+        output_name='o', opset=18,
+    )
+    assert b'site-packages' not in path.read_bytes()
+    assert Path(__file__).name.encode() not in path.read_bytes()
+
+
+def test_another_networks_file_is_refused(tmp_path: Path) -> None:
+    path = export_onnx(
+        network(), torch.zeros(1, 3, 16, 24), tmp_path / 'm.onnx', input_name='i', output_name='o'
+    )
+    other = network()
+    with torch.no_grad():
+        other.out.weight[0, 0] += 0.5
+    with pytest.raises(ExportError, match='differs from the torch network by'):
+        verify_onnx(other, path, inputs())
+
+
+def test_numbers_that_are_not_finite_are_refused(tmp_path: Path) -> None:
+    model = network()
+    with torch.no_grad():
+        model.out.bias[0] = float('nan')
+    path = export_onnx(
+        model, torch.zeros(1, 3, 16, 24), tmp_path / 'm.onnx', input_name='i', output_name='o'
+    )
+    with pytest.raises(ExportError, match='not finite'):
+        verify_onnx(model, path, inputs())
+
+
+def test_a_network_that_cannot_be_written_leaves_no_file(tmp_path: Path) -> None:
+    class Pair(nn.Module):
+        def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+            return x + 1, x * 2
+
+    with pytest.raises(ExportError, match='one input and one output'):
+        export_onnx(
+            Pair(), torch.zeros(1, 3, 4, 4), tmp_path / 'm.onnx', input_name='i', output_name='o'
+        )
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_no_inputs_prove_nothing(tmp_path: Path) -> None:
+    path = export_onnx(
+        network(), torch.zeros(1, 3, 16, 24), tmp_path / 'm.onnx', input_name='i', output_name='o'
+    )
+    with pytest.raises(ExportError, match='no inputs'):
+        verify_onnx(network(), path, [])
