@@ -1,10 +1,10 @@
 # Two commands on a fresh machine: `make demo` and `make test`. Everything lands in $(VENV) and .demo/.
 VENV ?= .venv
 PYTHON := $(VENV)/bin/python
-# The tests of a public topic stay on this machine.
+# What the demo and the tests publish stays on this machine.
 export ROS_AUTOMATIC_DISCOVERY_RANGE := LOCALHOST
 
-.PHONY: help demo test lint env clean
+.PHONY: help demo test lint env lint-env clean
 
 help:
 	@echo 'make demo             prune a small detector, fly the ladder as a real ROS 2 node, write a report'
@@ -22,7 +22,10 @@ demo: env
 test: env
 	@$(PYTHON) -m pytest $(TEST_ARGS)
 
-lint: env
+lint-env:
+	@bash .ci/environment/bootstrap.sh $(VENV) --dev
+
+lint: lint-env
 	@$(PYTHON) -m ruff check .
 	@$(PYTHON) -m mypy
 	@$(VENV)/bin/lint-imports
