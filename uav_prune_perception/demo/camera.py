@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import cv2
 import numpy as np
 
 
@@ -35,26 +36,27 @@ class Camera:
         return self.frames[position if position < len(self.frames) else turn - position]
 
 
-def generated_camera(frames: int = 150, seed: int = 7) -> Camera:
-    """A drone drifting over a generated world that no one trained on."""
+def generated_camera(frames: int = 200, seed: int = 7, zoom: int = 2) -> Camera:
+    """A drone drifting over a generated world that no one trained on, enlarged ``zoom`` times."""
     from uav_prune_perception.datasets.generated_scenes import flight
 
-    clip = [
-        CameraFrame(np.ascontiguousarray(image[:, :, ::-1]), boxes, labels)
-        for image, boxes, labels in flight(seed, frames)
-    ]
+    clip = []
+    for frame in flight(seed, frames):
+        bgr = cv2.cvtColor(frame.image, cv2.COLOR_RGB2BGR)
+        bgr = cv2.resize(bgr, None, fx=zoom, fy=zoom, interpolation=cv2.INTER_CUBIC)
+        clip.append(CameraFrame(bgr, frame.boxes * zoom, frame.labels))
     height, width = clip[0].image.shape[:2]
     return Camera(clip, 'bgr8', f'generated flight, seed {seed}, {width}x{height}')
 
 
 def hit_uav_camera(root: Path, frames: int = 120) -> Camera:
-    """Real UAV thermal pictures: HIT-UAV's test split, in its own order."""
-    from uav_prune_perception.datasets.hit_uav import load_hit_uav
+    """Real UAV thermal pictures: an even choice of HIT-UAV's test split, in its own order."""
+    from uav_prune_perception.datasets.hit_uav import read_split
 
-    test = load_hit_uav(root, 'test', limit=frames)
+    width, height = 640, 512
+    test = read_split(root / 'hit_uav_test.npz', (width, height), frames)
     clip = [
         CameraFrame(np.ascontiguousarray(image[:, :, 0]), boxes, labels)
         for image, boxes, labels in zip(test.images, test.boxes, test.labels, strict=True)
     ]
-    height, width = clip[0].image.shape[:2]
     return Camera(clip, 'mono8', f'HIT-UAV test split, {len(clip)} pictures, {width}x{height}')
