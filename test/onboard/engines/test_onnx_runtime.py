@@ -78,6 +78,7 @@ def test_what_is_no_model_is_an_error_naming_the_file(tmp_path, content, capfd):
     assert capfd.readouterr().err == ''
 
 
+@pytest.mark.filterwarnings('ignore:Specified provider')
 def test_a_provider_that_is_not_there_is_an_error(ladder):
     path = ladder.file(ladder.levels[0])
     engine = OnnxRuntimeEngine(path, providers=['CUDAExecutionProvider', 'CPUExecutionProvider'])
