@@ -29,6 +29,9 @@ from .scenario import MadeUpScenario, RecordedScenario, Scenario
 from .screen import FlightScreen
 
 
+FLIGHT_S = 75.0  # the scenario is played faster or slower to fit
+
+
 def main(argv: list[str] | None = None) -> int:
     """Exit code 0 when the whole job was done."""
     options = _arguments().parse_args(argv)
@@ -70,7 +73,7 @@ def _run(options: argparse.Namespace, console: Console) -> int:
     else:
         camera, scenario = generated_camera(), MadeUpScenario()
         title = 'Generated scenes: pruned, flown, measured'
-    plan = _plan(options, ladder, title, work, scenario)
+    plan = _plan(options, ladder, title, work)
     console.print(f'camera: {camera.description}; telemetry: {scenario.description}')
     console.print(f'deadline {plan.deadline_ms:.1f} ms; node log: {plan.log}')
     with FlightScreen(console, ladder, plan.duration_s) as screen:
@@ -102,7 +105,7 @@ def _ladder(folder: Path, data: Path | None) -> Ladder:
 
 
 def _plan(
-    options: argparse.Namespace, ladder: Ladder, title: str, work: Path, scenario: Scenario
+    options: argparse.Namespace, ladder: Ladder, title: str, work: Path
 ) -> FlightPlan:
     top = ladder.levels[0]
     device, profile = next(iter(top.profiles.items()))
@@ -110,7 +113,7 @@ def _plan(
     deadline = options.deadline_ms or round(1.6 * profile.latency_ms_p50 + 4.0, 1)
     return FlightPlan(
         title=title, fps=options.fps, deadline_ms=deadline, log=work / 'node.log', device=device,
-        duration_s=options.seconds or scenario.duration_s,
+        duration_s=options.seconds or FLIGHT_S,
     )
 
 

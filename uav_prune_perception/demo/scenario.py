@@ -4,7 +4,6 @@
 
 from __future__ import annotations
 
-import lzma
 from bisect import bisect_right
 from dataclasses import dataclass
 from pathlib import Path
@@ -69,16 +68,22 @@ class MadeUpScenario:
         )
 
 
+#: Voltage of the Crazyflie's one cell under load: empty, full.
+LOADED_CELL_V = (3.3, 3.8)
+#: Scenario second -> line of the tegrastats log: idle, burn, idle again, burn again.
+LOG_SECONDS = (0.0, 22.0, 70.0, 70.01, 100.0, 130.0)
+LOG_LINES = (0.0, 11.0, 59.0, 0.0, 10.9, 41.0)
+
+
 class RecordedScenario:
     """A real battery discharge and a real tegrastats log, on one made-up clock.
 
-    Battery: one Crazyflie flight, played in real time; the fraction is the cell voltage between
-    3.0 V (empty) and 4.2 V (full). Board: tegrastats of a Jetson Orin Nano under a CPU and GPU
-    burn, one line a second; after ``burn_s`` seconds the log starts again from its idle lines.
+    Battery: one Crazyflie flight; the fraction is its cell's voltage between `LOADED_CELL_V`.
+    Board: tegrastats of a Jetson Orin Nano, idle and then under a CPU and GPU burn, played twice.
     While the log shows the board busy, burners load this machine's cores.
     """
 
-    def __init__(self, telemetry: Path, *, flight: int = 101, burn_s: int = 35, burners: int = 3):
+    def __init__(self, telemetry: Path, *, flight: int = 72, burners: int = 3) -> None:
         """Read both recordings.
 
         Raises:
@@ -88,10 +93,10 @@ class RecordedScenario:
 
         recording = np.load(telemetry / 'crazyflie_155_flights.npz')
         self._volts = recording[f'mv_{flight:03d}'].astype(float) / 1000
-        lines = read_lines(telemetry / 'tegrastats_orin_nano_burn.log')
-        boards = [parse_tegrastats(line) for line in lines]
-        self._boards = [board for board in boards if board is not None]
-        self._burn_s, self._burners = burn_s, burners
+        lines = (telemetry / 'tegrastats_orin_nano_burn.log').read_text().splitlines()
+        self._boards = [parse_tegrastats(line, received_s=0.0) for line in lines]
+        self._idle_w = min(board.power_w for board in self._boards)
+        self._burners = burners
         self.duration_s = len(self._volts) / 100
         self.description = (
             f'battery of Crazyflie flight {flight}, tegrastats of an Orin Nano under burn '
@@ -101,20 +106,13 @@ class RecordedScenario:
     def at(self, t_s: float) -> Moment:
         """See `Scenario.at`."""
         here = int(np.clip(t_s * 100, 0, len(self._volts) - 1))
-        volts = float(np.median(self._volts[max(0, here - 100): here + 1]))
-        fraction = float(np.clip((volts - 3.0) / 1.2, 0, 1))
-        board = self._boards[int(max(t_s, 0)) % self._burn_s]
-        idle_w = min(item.power_w for item in self._boards[: self._burn_s])
-        busy = board.power_w > 1.5 * idle_w
-        phase = 'battery low' if fraction < 0.3 else 'board burns' if busy else 'nominal'
+        volts = float(np.median(self._volts[max(0, here - 200): here + 1]))
+        empty, full = LOADED_CELL_V
+        fraction = float(np.clip((volts - empty) / (full - empty), 0, 1))
+        board = self._boards[int(np.interp(t_s, LOG_SECONDS, LOG_LINES))]
+        busy = board.power_w > 1.5 * self._idle_w
+        phase = ('battery low, ' if fraction < 0.3 else '') + ('board burns' if busy else 'idle')
         return Moment(
             phase, fraction, volts, board.power_w, board.temperature_c, board.load,
             self._burners if busy else 0,
         )
-
-
-def read_lines(path: Path) -> list[str]:
-    """Lines of a text file, xz-compressed or not."""
-    if path.suffix == '.xz':
-        return lzma.decompress(path.read_bytes()).decode().splitlines()
-    return path.read_text(encoding='utf-8').splitlines()
