@@ -28,7 +28,6 @@ from .flight import CONFIG, FlightError, FlightPlan, fly
 from .scenario import MadeUpScenario, RecordedScenario, Scenario
 from .screen import FlightScreen
 
-
 FLIGHT_S = 75.0  # the scenario is played faster or slower to fit
 
 

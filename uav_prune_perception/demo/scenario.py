@@ -70,7 +70,7 @@ class MadeUpScenario:
 
 #: Voltage of the Crazyflie's one cell under load: empty, full.
 LOADED_CELL_V = (3.3, 3.8)
-#: Scenario second -> line of the tegrastats log: idle, burn, idle again, burn again.
+#: Scenario second -> line of the tegrastats log: GPU idle, burning, idle again, burning again.
 LOG_SECONDS = (0.0, 22.0, 70.0, 70.01, 100.0, 130.0)
 LOG_LINES = (0.0, 11.0, 59.0, 0.0, 10.9, 41.0)
 
@@ -79,7 +79,7 @@ class RecordedScenario:
     """A real battery discharge and a real tegrastats log, on one made-up clock.
 
     Battery: one Crazyflie flight; the fraction is its cell's voltage between `LOADED_CELL_V`.
-    Board: tegrastats of a Jetson Orin Nano, idle and then under a CPU and GPU burn, played twice.
+    Board: tegrastats of a Jetson Orin Nano with busy cores, its GPU idle and then burning, played twice.
     While the log shows the board busy, burners load this machine's cores.
     """
 
@@ -111,7 +111,7 @@ class RecordedScenario:
         fraction = float(np.clip((volts - empty) / (full - empty), 0, 1))
         board = self._boards[int(np.interp(t_s, LOG_SECONDS, LOG_LINES))]
         busy = board.power_w > 1.5 * self._idle_w
-        phase = ('battery low, ' if fraction < 0.3 else '') + ('board burns' if busy else 'idle')
+        phase = ('battery low, ' if fraction < 0.3 else '') + ('GPU burns' if busy else 'GPU idle')
         return Moment(
             phase, fraction, volts, board.power_w, board.temperature_c, board.load,
             self._burners if busy else 0,
