@@ -1,0 +1,245 @@
+# Copyright 2026 uav_prune_perception contributors
+# SPDX-License-Identifier: Apache-2.0
+"""Drives a perception node in another process: transitions, parameters, topics."""
+
+from __future__ import annotations
+
+import itertools
+import subprocess
+import sys
+import time
+from array import array
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
+from lifecycle_msgs.msg import Transition
+from lifecycle_msgs.srv import ChangeState, GetState
+from rcl_interfaces.srv import SetParametersAtomically
+from rclpy.executors import SingleThreadedExecutor
+from rclpy.node import Node
+from rclpy.parameter import Parameter
+from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy, qos_profile_sensor_data
+from sensor_msgs.msg import CompressedImage, Image
+from vision_msgs.msg import Detection2DArray
+
+LATCHED = QoSProfile(
+    depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL, reliability=ReliabilityPolicy.RELIABLE
+)
+LIMIT_S = 20.0  # discovery alone may take 3 s
+TRANSITIONS = {
+    'configure': Transition.TRANSITION_CONFIGURE,
+    'activate': Transition.TRANSITION_ACTIVATE,
+    'deactivate': Transition.TRANSITION_DEACTIVATE,
+    'cleanup': Transition.TRANSITION_CLEANUP,
+}
+_stamps = itertools.count(1)
+
+
+class Driver(Node):
+    """The other side of one node's topics and services."""
+
+    def __init__(self, target: str) -> None:
+        super().__init__(f'driver_of_{target}')
+        self.target = target
+        self.detections: list[Detection2DArray] = []
+        self.levels: list[DiagnosticStatus] = []
+        self.stats: list[DiagnosticStatus] = []
+        self.diagnostics: list[DiagnosticArray] = []
+        self.images = self.create_publisher(Image, 'image', qos_profile_sensor_data)
+        self.compressed = self.create_publisher(
+            CompressedImage, 'image/compressed', qos_profile_sensor_data
+        )
+        self.listen(Detection2DArray, f'/{target}/detections', self.detections, 10)
+        self.listen(DiagnosticStatus, f'/{target}/level', self.levels, LATCHED)
+        self.listen(DiagnosticStatus, f'/{target}/stats', self.stats, 10)
+        self.listen(DiagnosticArray, '/diagnostics', self.diagnostics, 10)
+        self._change = self.create_client(ChangeState, f'/{target}/change_state')
+        self._get = self.create_client(GetState, f'/{target}/get_state')
+        self._set = self.create_client(
+            SetParametersAtomically, f'/{target}/set_parameters_atomically'
+        )
+        self._executor_ = SingleThreadedExecutor()
+        self._executor_.add_node(self)
+
+    def listen(self, kind: Any, topic: str, into: list[Any], qos: Any) -> Any:
+        return self.create_subscription(kind, topic, into.append, qos)
+
+    def wait_until(self, true: Callable[[], Any], what: str, limit_s: float = LIMIT_S) -> Any:
+        """Spin until ``true()`` is; its value."""
+        limit = time.monotonic() + limit_s
+        while not (value := true()):
+            if time.monotonic() > limit:
+                raise AssertionError(f'waited {limit_s:.0f} s in vain for: {what}')
+            self._executor_.spin_once(timeout_sec=0.05)
+        return value
+
+    def call(self, client: Any, request: Any) -> Any:
+        self.wait_until(client.service_is_ready, client.srv_name)
+        future = client.call_async(request)
+        self.wait_until(future.done, f'answer of {client.srv_name}')
+        return future.result()
+
+    def transition(self, name: str) -> bool:
+        request = ChangeState.Request()
+        if name == 'shutdown':
+            request.transition.label = 'shutdown'
+        else:
+            request.transition.id = TRANSITIONS[name]
+        return bool(self.call(self._change, request).success)
+
+    def state(self) -> str:
+        return str(self.call(self._get, GetState.Request()).current_state.label)
+
+    def set(self, **values: Any) -> str:
+        """Set parameters ('__' for '.'); '' or why it was refused."""
+        request = SetParametersAtomically.Request()
+        for name, value in values.items():
+            parameter = Parameter(name.replace('__', '.'), value=value)
+            request.parameters.append(parameter.to_parameter_msg())
+        result = self.call(self._set, request).result
+        return '' if result.successful else result.reason
+
+    def wait_for_camera(self) -> None:
+        """Wait until the active node listens to the camera."""
+        self.wait_until(self.images.get_subscription_count, 'subscription to image')
+
+    def detect(
+        self, image: np.ndarray, encoding: str, attempts: int = 3, **fields: Any
+    ) -> Detection2DArray:
+        """Publish a picture and wait for the answer that bears its stamp."""
+        self.wait_for_camera()
+        return self._ask(self.images, lambda: image_message(image, encoding, **fields), attempts)
+
+    def detect_compressed(self, data: bytes, form: str) -> Detection2DArray:
+        self.wait_until(self.compressed.get_subscription_count, 'subscription to compressed')
+        return self._ask(self.compressed, lambda: compressed_message(data, form))
+
+    def _ask(
+        self, publisher: Any, make: Callable[[], Any], attempts: int = 3
+    ) -> Detection2DArray:
+        for _ in range(attempts):  # best effort: under load a picture may be replaced
+            message = make()
+            publisher.publish(message)
+            stamp = message.header.stamp
+            try:
+                return self.wait_until(
+                    lambda stamp=stamp: [d for d in self.detections if d.header.stamp == stamp],
+                    'detections with the stamp of the image', 4.0,
+                )[0]
+            except AssertionError:
+                continue
+        raise AssertionError(f'{attempts} pictures and no detections with their stamps')
+
+    def counters(self, fresh: bool = True) -> dict[str, float]:
+        """The numbers of the next ``~/stats``."""
+        if fresh:
+            self.stats.clear()
+        status = self.wait_until(lambda: self.stats, 'stats')[-1]
+        return numbers(status)
+
+    def component(self, name: str, accept: Callable[[DiagnosticStatus], bool]) -> DiagnosticStatus:
+        """Wait until /diagnostics has a status of a component that is accepted."""
+        full = f'{self.target}: {name}'
+        self.diagnostics.clear()
+
+        def find() -> list[DiagnosticStatus]:
+            statuses = [s for array in self.diagnostics for s in array.status]
+            return [s for s in statuses if s.name == full and accept(s)]
+
+        return self.wait_until(find, f'diagnostics of {full}')[-1]
+
+    def close(self) -> None:
+        self._executor_.shutdown()
+        self.destroy_node()
+
+
+def image_message(image: np.ndarray, encoding: str, **fields: Any) -> Image:
+    """A message with a stamp of its own; ``fields`` overwrite what would be right."""
+    message = Image(height=image.shape[0], width=image.shape[1], encoding=encoding)
+    message.step = image.shape[1] * (image.size // image.shape[0] // image.shape[1])
+    message.step *= image.itemsize
+    message.header.frame_id = 'camera_optical'
+    _stamp(message)
+    message.data = array('B', image.tobytes())
+    for name, value in fields.items():
+        setattr(message, name, value)
+    return message
+
+
+def compressed_message(data: bytes, form: str) -> CompressedImage:
+    message = CompressedImage(format=form)
+    message.header.frame_id = 'camera_optical'
+    _stamp(message)
+    message.data = array('B', data)
+    return message
+
+
+def _stamp(message: Any) -> None:
+    # Now, and never the same twice.
+    seconds, nanoseconds = divmod(time.time_ns() // 1000 * 1000 + next(_stamps) % 1000, 10**9)
+    message.header.stamp.sec, message.header.stamp.nanosec = seconds, nanoseconds
+
+
+def numbers(status: DiagnosticStatus) -> dict[str, float]:
+    """The numeric values of a status."""
+    found = {}
+    for item in status.values:
+        try:
+            found[item.key] = float(item.value)
+        except ValueError:
+            continue
+    return found
+
+
+def words(status: DiagnosticStatus) -> dict[str, str]:
+    """All values of a status."""
+    return {item.key: item.value for item in status.values}
+
+
+class NodeProcess:
+    """The node, running."""
+
+    def __init__(self, name: str, log: Path, **parameters: Any) -> None:
+        self.name, self.log = name, log
+        command = [
+            sys.executable, '-m', 'uav_prune_perception.ros.perception_node',
+            '--ros-args', '-r', f'__node:={name}',
+        ]
+        for key, value in parameters.items():
+            command += ['-p', f'{key.replace("__", ".")}:={value}']
+        with log.open('wb') as stream:
+            self.process = subprocess.Popen(command, stdout=stream, stderr=subprocess.STDOUT)
+
+    def exit_code(self, limit_s: float = LIMIT_S) -> int:
+        return self.process.wait(limit_s)
+
+    def output(self) -> str:
+        return self.log.read_text(errors='replace')
+
+    def kill(self) -> None:
+        if self.process.poll() is None:
+            self.process.kill()
+            self.process.wait()
+
+
+@contextmanager
+def running_node(
+    name: str, folder: Path, **parameters: Any
+) -> Iterator[tuple[NodeProcess, Driver]]:
+    """A node process and its driver; the node's log is shown when the test fails."""
+    node = NodeProcess(name, folder / f'{name}.log', **parameters)
+    driver = Driver(name)
+    try:
+        yield node, driver
+    except BaseException:
+        print(node.output())
+        raise
+    finally:
+        driver.close()
+        node.kill()
+
+

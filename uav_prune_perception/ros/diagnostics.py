@@ -1,0 +1,158 @@
+# Copyright 2026 uav_prune_perception contributors
+# SPDX-License-Identifier: Apache-2.0
+"""What /diagnostics says of each component (REP-107): words for people, numbers for tools."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from dataclasses import dataclass
+
+from diagnostic_msgs.msg import DiagnosticStatus
+
+from ..onboard.state import Health, LevelState
+from ..onboard.statistics import StatisticsSnapshot
+from ..onboard.telemetry import BatteryState, BoardState
+from .status import status
+
+OK, WARN = DiagnosticStatus.OK, DiagnosticStatus.WARN
+ERROR, STALE = DiagnosticStatus.ERROR, DiagnosticStatus.STALE
+COUNTERS = (
+    'received', 'processed', 'replaced', 'stale', 'failed', 'waiting', 'in_work',
+    'callback_errors', 'switches',
+)
+
+
+@dataclass(frozen=True)
+class InputView:
+    """What is known of the camera topic.
+
+    Attributes:
+        topic: its full name.
+        publishers: how many there are now.
+        silent_s: since the last image or, without any, since activation; nan while inactive.
+        timeout_s: the longest silence that is fine.
+        recent_failure: reason of a failure in the last seconds, else ''.
+    """
+
+    topic: str
+    publishers: int
+    silent_s: float
+    timeout_s: float
+    recent_failure: str
+
+
+@dataclass(frozen=True)
+class FlightView:
+    """What is known of a configured node."""
+
+    statistics: StatisticsSnapshot
+    health: Health
+    level: LevelState
+    battery: BatteryState
+    board: BoardState
+    input: InputView
+
+
+@dataclass(frozen=True)
+class Reporter:
+    """Makes the statuses of one node; ``name`` and ``hardware`` are in each of them."""
+
+    name: str
+    hardware: str
+
+    def components(self, state: str, flight: FlightView | None) -> list[DiagnosticStatus]:
+        """One status per component; without a flight, the node says that it waits."""
+        if flight is None:
+            return [
+                self._status(part, OK, f'{state}: no ladder loaded', {'state': state})
+                for part in ('inference', 'ladder', 'power', 'input')
+            ]
+        return [
+            self._inference(state, flight), self._ladder(flight), self._power(flight),
+            self._input(state, flight),
+        ]
+
+    def stats(self, snapshot: StatisticsSnapshot, rate_hz: float) -> DiagnosticStatus:
+        """The ``~/stats`` message: every counter, every stage's times."""
+        values: dict[str, object] = {name: getattr(snapshot, name) for name in COUNTERS}
+        values['rate_hz'] = rate_hz
+        for stage, times in {**snapshot.stages_ms, 'age': snapshot.age_ms}.items():
+            for figure in ('mean', 'p50', 'p95', 'p99'):
+                values[f'{stage}_{figure}_ms'] = getattr(times, figure)
+        for level, frames in snapshot.level_frames.items():
+            values[f'level_{level}_frames'] = frames
+            values[f'level_{level}_s'] = snapshot.level_time_s[level]
+        values['last_failure'] = snapshot.last_failure
+        return self._status('stats', OK, f'{snapshot.processed} images processed', values)
+
+    def _inference(self, state: str, flight: FlightView) -> DiagnosticStatus:
+        s, health = flight.statistics, flight.health
+        values: dict[str, object] = {name: getattr(s, name) for name in COUNTERS}
+        for stage in ('inference', 'total'):
+            for figure in ('p50', 'p95', 'p99'):
+                values[f'{stage}_{figure}_ms'] = getattr(s.stages_ms[stage], figure)
+        values |= {'age_p50_ms': s.age_ms.p50, 'age_p99_ms': s.age_ms.p99, 'state': state}
+        values['last_error'] = health.last_error
+        if not health.ok:
+            message = health.last_error or 'no usable level'
+            return self._status('inference', ERROR, message, values)
+        if s.callback_errors:
+            return self._status('inference', WARN, health.last_error, values)
+        message = state if state != 'active' else f'p95 {s.stages_ms["total"].p95:.1f} ms'
+        return self._status('inference', OK, message, values)
+
+    def _ladder(self, flight: FlightView) -> DiagnosticStatus:
+        health, level = flight.health, flight.level
+        values: dict[str, object] = {
+            'level': level.name, 'index': level.index, 'code': level.code,
+            'forced': int(level.forced), 'switches': flight.statistics.switches,
+            'usable': ', '.join(health.usable),
+        }
+        values |= {f'failed_{name}': reason for name, reason in health.failed.items()}
+        if not health.ok:
+            return self._status('ladder', ERROR, 'no usable level is left', values)
+        if health.failed:
+            broken = ', '.join(health.failed)
+            message = f'level {level.name}: {level.reason}; out of use: {broken}'
+            return self._status('ladder', WARN, message, values)
+        return self._status('ladder', OK, f'level {level.name}: {level.reason}', values)
+
+    def _power(self, flight: FlightView) -> DiagnosticStatus:
+        values: dict[str, object] = {}
+        heard, silent = [], []
+        for name, reading in (('battery', flight.battery), ('board', flight.board)):
+            figures: dict[str, float] = dataclasses.asdict(reading)
+            if not math.isnan(figures.pop('received_s')):
+                heard.append(name)
+                if all(math.isnan(figure) for figure in figures.values()):
+                    silent.append(name)
+            values |= {f'{name}_{key}': figure for key, figure in figures.items()}
+        if silent:
+            message = f'no usable reading from {" and ".join(silent)} any more'
+            return self._status('power', STALE, message, values)
+        message = f'readings from {" and ".join(heard)}' if heard else 'nobody publishes readings'
+        return self._status('power', OK, message, values)
+
+    def _input(self, state: str, flight: FlightView) -> DiagnosticStatus:
+        view, s = flight.input, flight.statistics
+        values: dict[str, object] = {
+            'topic': view.topic, 'publishers': view.publishers, 'silent_s': view.silent_s,
+            'received': s.received, 'failed': s.failed, 'stale': s.stale,
+            'last_failure': s.last_failure,
+        }
+        if state != 'active':
+            return self._status('input', OK, state, values)
+        if view.silent_s > view.timeout_s:
+            if not view.publishers:
+                return self._status('input', WARN, f'nobody publishes {view.topic}', values)
+            message = f'no image on {view.topic} for {view.silent_s:.1f} s'
+            return self._status('input', STALE, message, values)
+        if view.recent_failure:
+            return self._status('input', WARN, view.recent_failure, values)
+        return self._status('input', OK, f'images on {view.topic}', values)
+
+    def _status(
+        self, part: str, level: bytes, message: str, values: dict[str, object]
+    ) -> DiagnosticStatus:
+        return status(f'{self.name}: {part}', level, message, values, self.hardware)

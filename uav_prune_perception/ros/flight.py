@@ -1,0 +1,210 @@
+# Copyright 2026 uav_prune_perception contributors
+# SPDX-License-Identifier: Apache-2.0
+"""Everything that exists while the node is configured: ladder, pipeline, topics."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import time
+from typing import Any
+
+from rclpy.lifecycle import LifecycleNode
+
+from ..ladder import Ladder, open_ladder
+from ..onboard.options import PipelineOptions
+from ..onboard.pipeline import Pipeline
+from ..onboard.policy import POLICIES, Decision, Observation, Policy, make_policy
+from ..onboard.state import LevelState
+from ..onboard.telemetry import Telemetry
+from .diagnostics import FlightView, Reporter
+from .inputs import Inputs
+from .level_status import level_status
+from .outputs import Outputs
+from .parameters import Settings
+
+Progress = Any  # called as (done, total, what)
+
+
+class LivePolicy:
+    """A policy that can be exchanged for another one while it is asked."""
+
+    def __init__(self, policy: Policy) -> None:
+        self.policy = policy
+
+    def decide(self, observation: Observation) -> Decision:
+        """Whatever the present policy says."""
+        return self.policy.decide(observation)
+
+
+class Flight:
+    """One ladder, flown by one node.
+
+    The order of life: made, load, (activate, deactivate)*, close. Results and level changes come
+    from the pipeline's threads; every method is called in the executor's.
+    """
+
+    def __init__(self, node: LifecycleNode, settings: Settings, reporter: Reporter) -> None:
+        """Open the ladder and advertise the topics; nothing is loaded yet.
+
+        Raises:
+            LadderError: the ladder is missing or damaged.
+            ValueError: a parameter does not fit the ladder.
+        """
+        self._node, self._reporter = node, reporter
+        self._settings = settings
+        self.ladder = _open(settings)
+        check(settings, self.ladder)
+        self._policy = LivePolicy(policy_of(settings))
+        self.pipeline = Pipeline(
+            self.ladder,
+            policy=self._policy,
+            options=options_of(settings),
+            on_result=self._on_result,
+            on_level=self._on_level,
+            now=self._now_s,
+            telemetry=Telemetry(settings.number('telemetry.timeout_s')),
+        )
+        self.pipeline.force_level(settings.text('ladder.forced_level') or None)
+        self._outputs = Outputs(node, self.ladder, settings)
+        self._inputs = Inputs(node, self.pipeline, settings)
+        self._counted = (time.monotonic(), 0)
+
+    def load(self, progress: Progress) -> None:
+        """Load and warm up every level; ``progress`` may raise to give up.
+
+        Raises:
+            NoUsableLevel: none works.
+            UnknownLevel: the forced level is not in the ladder.
+        """
+        self.pipeline.load(progress)
+
+    def activate(self) -> None:
+        """Take images, and say which classes and which level there are."""
+        self.pipeline.start()
+        self._outputs.change(self._settings)
+        self._on_level(self.pipeline.level)
+        self._inputs.listen()
+
+    def deactivate(self) -> None:
+        """Take no images any more, and finish the one in work."""
+        self._inputs.ignore()
+        self.pipeline.stop()
+
+    def close(self) -> None:
+        """Free everything; may be called twice, and on a half-made flight."""
+        self._inputs.close()
+        self.pipeline.close()
+        self._outputs.close()
+
+    def change(self, settings: Settings) -> None:
+        """Follow changed live parameters, which have passed `check`.
+
+        Raises:
+            UnknownLevel: the forced level broke in the meantime.
+        """
+        old, self._settings = self._settings, settings
+        self._inputs.settings = settings
+        self.pipeline.telemetry.timeout_s = settings.number('telemetry.timeout_s')
+        self.pipeline.configure(options_of(settings))
+        if settings.group('policy') != old.group('policy'):
+            self._policy.policy = policy_of(settings)
+        self._outputs.change(settings)
+        level = 'ladder.forced_level'
+        if settings.text(level) != old.text(level):
+            self.pipeline.force_level(settings.text(level) or None)
+
+    def control(self) -> bool:
+        """One tick of the policy; False when no level is usable any more."""
+        self.pipeline.control()
+        return self.pipeline.health.ok
+
+    def view(self) -> FlightView:
+        """Everything diagnostics want to know."""
+        now = time.monotonic()
+        statistics = self.pipeline.statistics()
+        telemetry = self.pipeline.telemetry
+        return FlightView(
+            statistics, self.pipeline.health, self.pipeline.level, telemetry.battery(now),
+            telemetry.board(now), self._inputs.view(statistics.failed, statistics.last_failure),
+        )
+
+    def say_stats(self, view: FlightView) -> None:
+        """Publish ``~/stats``."""
+        now, processed = time.monotonic(), view.statistics.processed
+        then, before = self._counted
+        self._counted = (now, processed)
+        rate = (processed - before) / (now - then) if now > then else math.nan
+        self._outputs.say_stats(self._reporter.stats(view.statistics, rate))
+
+    def _on_result(self, result: Any) -> None:
+        self._outputs.publish(result)
+
+    def _on_level(self, state: LevelState) -> None:
+        since_s = self._now_s() - (time.monotonic() - state.since_s)
+        latency = self.pipeline.statistics().stages_ms['total'].p95
+        message = level_status(
+            state, self.ladder, since_s=since_s, latency_p95_ms=latency,
+            hardware=self._reporter.hardware,
+        )
+        self._outputs.say_level(message)
+
+    def _now_s(self) -> float:
+        return self._node.get_clock().now().nanoseconds * 1e-9
+
+
+def check(settings: Settings, ladder: Ladder, failed: dict[str, str] | None = None) -> None:
+    """Whether the parameters fit each other and the ladder.
+
+    Args:
+        settings: to check.
+        ladder: what is flown.
+        failed: levels that are out of use, with reasons.
+
+    Raises:
+        ValueError: names the parameter and what is wrong with it.
+    """
+    level = settings.text('ladder.forced_level')
+    if level:
+        ladder.level(level)
+        reason = (failed or {}).get(level)
+        if reason is not None:
+            raise ValueError(f'ladder.forced_level: {level} is out of use: {reason}')
+    unknown = [name for name in settings.class_filter if name not in ladder.classes]
+    if unknown:
+        raise ValueError(
+            f'postprocess.class_filter: the ladder has no class {", ".join(unknown)}; it has '
+            f'{", ".join(ladder.classes)}'
+        )
+    options_of(settings)
+    policy_of(settings)
+
+
+def options_of(settings: Settings) -> PipelineOptions:
+    """The pipeline's options."""
+    return PipelineOptions(
+        max_image_age_s=settings.number('input.max_image_age_ms') / 1e3,
+        score_threshold=settings.threshold('postprocess.score_threshold'),
+        iou_threshold=settings.threshold('postprocess.iou_threshold'),
+        class_filter=settings.class_filter,
+        threads=int(settings.number('engine.threads')),
+    )
+
+
+def policy_of(settings: Settings) -> Policy:
+    """A new policy; parameters that it has no use for are left out.
+
+    Raises:
+        ValueError: a value that the policy does not accept.
+    """
+    group = settings.group('policy')
+    name = str(group.pop('name'))
+    known = {item.name for item in dataclasses.fields(POLICIES[name][1])}
+    return make_policy(name, **{key: value for key, value in group.items() if key in known})
+
+
+def _open(settings: Settings) -> Ladder:
+    path = settings.text('ladder.path')
+    if not path:
+        raise ValueError('ladder.path is empty: set it to the folder of a ladder')
+    return open_ladder(path)

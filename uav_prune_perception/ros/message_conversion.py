@@ -1,0 +1,69 @@
+# Copyright 2026 uav_prune_perception contributors
+# SPDX-License-Identifier: Apache-2.0
+"""Results to vision_msgs messages."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from vision_msgs.msg import (
+    Classification,
+    Detection2D,
+    Detection2DArray,
+    LabelInfo,
+    ObjectHypothesis,
+    ObjectHypothesisWithPose,
+    VisionClass,
+)
+
+from ..ladder import Ladder
+from ..onboard import results
+
+
+class MessageConverter:
+    """Makes messages out of results of one ladder.
+
+    ``class_id`` is always a string: the index, or with ``names`` the class's name.
+    """
+
+    def __init__(self, classes: tuple[str, ...], *, names: bool = False) -> None:
+        self._ids = [name if names else str(i) for i, name in enumerate(classes)]
+
+    def detections(self, detections: results.Detections, header: Any) -> Detection2DArray:
+        """All boxes in original pixels; the array and every box carry the image's header."""
+        message = Detection2DArray(header=header)
+        for box, score, class_id in zip(
+            detections.boxes.tolist(), detections.scores.tolist(), detections.class_ids.tolist(),
+            strict=True,
+        ):
+            item = Detection2D(header=header)
+            x1, y1, x2, y2 = box
+            item.bbox.center.position.x = (x1 + x2) / 2
+            item.bbox.center.position.y = (y1 + y2) / 2
+            item.bbox.size_x = x2 - x1
+            item.bbox.size_y = y2 - y1
+            hypothesis = ObjectHypothesisWithPose()
+            hypothesis.hypothesis.class_id = self._ids[class_id]
+            hypothesis.hypothesis.score = score
+            item.results.append(hypothesis)
+            message.detections.append(item)
+        return message
+
+    def classification(
+        self, classification: results.Classification, header: Any
+    ) -> Classification:
+        """The most likely classes, best first."""
+        message = Classification(header=header)
+        for class_id, score in zip(
+            classification.class_ids.tolist(), classification.scores.tolist(), strict=True
+        ):
+            message.results.append(ObjectHypothesis(class_id=self._ids[class_id], score=score))
+        return message
+
+
+def label_info(ladder: Ladder, header: Any, score_threshold: float) -> LabelInfo:
+    """Index to name of every class; the threshold that is in force."""
+    message = LabelInfo(header=header, threshold=float(score_threshold))
+    for index, name in enumerate(ladder.classes):
+        message.class_map.append(VisionClass(class_id=index, class_name=name))
+    return message

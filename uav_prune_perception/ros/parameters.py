@@ -1,0 +1,240 @@
+# Copyright 2026 uav_prune_perception contributors
+# SPDX-License-Identifier: Apache-2.0
+"""The node's parameters: one table for the declaration, the checks and the documentation."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from rcl_interfaces.msg import FloatingPointRange, IntegerRange, ParameterDescriptor
+from rclpy.exceptions import InvalidParameterTypeException, ParameterUninitializedException
+from rclpy.node import Node
+from rclpy.parameter import Parameter
+
+from ..onboard.policy.hysteresis import HysteresisOptions
+
+When = Literal['live', 'unconfigured', 'start']
+Value = str | float | int | list[str]
+_POLICY = HysteresisOptions()
+
+
+@dataclass(frozen=True)
+class Spec:
+    """One parameter. ``when``: at any time, only while unconfigured, or only at the start."""
+
+    name: str
+    default: Value
+    description: str
+    when: When = 'live'
+    low: float | None = None
+    high: float | None = None
+    choices: tuple[str, ...] = ()
+
+    @property
+    def range(self) -> str:
+        """For the documentation."""
+        if self.choices:
+            return ', '.join(self.choices)
+        return '' if self.low is None else f'{self.low:g} .. {self.high:g}'
+
+
+def _policy(name: str, description: str, high: float) -> Spec:
+    return Spec(f'policy.{name}', getattr(_POLICY, name), description, 'live', 0, high)
+
+
+TABLE = (
+    Spec('ladder.path', '', 'Folder of the ladder to fly.', 'unconfigured'),
+    Spec(
+        'ladder.forced_level', '',
+        'Name of the level to run whatever the policy says; empty = the policy chooses.',
+    ),
+    Spec(
+        'input.transport', 'raw',
+        'raw: sensor_msgs/Image on "image"; compressed: sensor_msgs/CompressedImage (JPEG, PNG) '
+        'on "image/compressed".',
+        'unconfigured', choices=('raw', 'compressed'),
+    ),
+    Spec(
+        'input.depth16', 'percentile',
+        '16-bit pictures to 8 bits: percentile stretches what lies between the 1st and 99th '
+        'percentile of each picture (thermal cameras); high_byte takes value / 256.',
+        choices=('percentile', 'high_byte'),
+    ),
+    Spec(
+        'input.max_image_age_ms', 0.0,
+        'An image older than this (ROS clock minus its stamp) when its turn comes is dropped and '
+        'counted as stale; 0 = off, for cameras whose clock is not ours.',
+        low=0, high=60000,
+    ),
+    Spec(
+        'input.timeout_s', 1.0, 'Without an image for so long, diagnostics say so.',
+        low=0.05, high=3600,
+    ),
+    Spec(
+        'engine.threads', 0, 'Threads of the inference engine; 0 = its own choice.',
+        'unconfigured', 0, 256,
+    ),
+    Spec(
+        'postprocess.score_threshold', -1.0,
+        "Report nothing that scores less; -1 = the ladder's own threshold.", low=-1, high=1,
+    ),
+    Spec(
+        'postprocess.iou_threshold', -1.0,
+        'Of two boxes of a class that overlap more, the better one is reported; -1 = the '
+        "ladder's own threshold.",
+        low=-1, high=1,
+    ),
+    Spec(
+        'postprocess.class_filter', [''],
+        "Names of the only classes to report; [''] = all of them.",
+    ),
+    Spec(
+        'class_id_format', 'index',
+        "What class_id holds: the class's index, as a string, or its name.",
+        choices=('index', 'name'),
+    ),
+    Spec(
+        'policy.name', 'hysteresis',
+        'Who chooses the level: hysteresis (thresholds on temperature, latency, power, battery) '
+        'or static (the heaviest usable level).',
+        'unconfigured', choices=('hysteresis', 'static'),
+    ),
+    _policy('deadline_ms', 'Processing of a frame (95th percentile) must stay under this.', 60000),
+    _policy(
+        'latency_up_fraction',
+        'Step up only if the heavier level should need no more than this share of the deadline.',
+        1,
+    ),
+    _policy('min_frames', 'Decide nothing on the latency of fewer frames.', 600),
+    _policy('battery_low_fraction', 'Below this charge, at most the middle level runs.', 1),
+    _policy('battery_critical_fraction', 'Below this charge, only the lightest level runs.', 1),
+    _policy(
+        'battery_hysteresis',
+        'The charge must rise this far above a threshold before its limit is lifted.', 1,
+    ),
+    _policy('power_limit_w', "The board's power must stay under this; 0 = no limit.", 10000),
+    _policy('power_margin_w', 'Step up only this far under the power limit.', 10000),
+    _policy(
+        'temperature_limit_c', "The board's temperature must stay under this; 0 = no limit.", 200,
+    ),
+    _policy('temperature_margin_c', 'Step up only this far under the temperature limit.', 200),
+    _policy(
+        'settle_s',
+        'After a change, power and temperature get this long to follow before they may cause '
+        'a further step down.',
+        3600,
+    ),
+    _policy('dwell_up_s', 'Every condition for a step up must hold this long.', 3600),
+    Spec(
+        'telemetry.timeout_s', 3.0,
+        'A battery or board reading older than this counts as unknown.', low=0.1, high=3600,
+    ),
+    Spec(
+        'diagnostics.rate_hz', 1.0, 'How often /diagnostics and ~/stats are published.', 'start',
+        0.1, 10,
+    ),
+)
+SPECS = {spec.name: spec for spec in TABLE}
+
+
+@dataclass(frozen=True)
+class Settings:
+    """The values of all parameters of one moment, by name."""
+
+    values: dict[str, Value]
+
+    def text(self, name: str) -> str:
+        """A string."""
+        return str(self.values[name])
+
+    def number(self, name: str) -> float:
+        """A double (or an integer)."""
+        value = self.values[name]
+        if isinstance(value, (int, float)):
+            return value
+        raise TypeError(f'{name} is {value!r}, not a number')
+
+    def threshold(self, name: str) -> float | None:
+        """A threshold, None where the ladder's own is wanted."""
+        value = self.number(name)
+        return None if value < 0 else value
+
+    @property
+    def class_filter(self) -> tuple[str, ...]:
+        """Names of the only classes to report; empty = all."""
+        names = self.values['postprocess.class_filter']
+        return tuple(name for name in names if name) if isinstance(names, list) else ()
+
+    def group(self, prefix: str) -> dict[str, Value]:
+        """The parameters under ``prefix.``, by their last name."""
+        start = f'{prefix}.'
+        return {n[len(start):]: v for n, v in self.values.items() if n.startswith(start)}
+
+    def changed(self, parameters: list[Parameter]) -> Settings:
+        """A copy with some parameters changed.
+
+        Raises:
+            ValueError: a value is not one of its choices.
+        """
+        values = dict(self.values)
+        for parameter in parameters:
+            if parameter.name in SPECS:
+                values[parameter.name] = parameter.value
+                check_choice(SPECS[parameter.name], parameter.value)
+        return Settings(values)
+
+
+def declare(node: Node) -> Settings:
+    """Declare everything; the values from the launch file, the command line or the defaults.
+
+    Raises:
+        rclpy.exceptions.ParameterException: a given value has the wrong type or is out of range.
+        ValueError: a value is not one of its choices.
+    """
+    values: dict[str, Value] = {}
+    for spec in TABLE:
+        values[spec.name] = _declare_one(node, spec)
+        check_choice(spec, values[spec.name])
+    return Settings(values)
+
+
+def check_choice(spec: Spec, value: Any) -> None:
+    """Raise ValueError when the value is not one of the parameter's choices."""
+    if spec.choices and value not in spec.choices:
+        raise ValueError(f'{spec.name} is "{value}", must be one of: {", ".join(spec.choices)}')
+
+
+def describe(spec: Spec) -> ParameterDescriptor:
+    """What `ros2 param describe` shows, and rclpy enforces."""
+    descriptor = ParameterDescriptor(description=spec.description)
+    descriptor.read_only = spec.when == 'start'
+    if spec.choices:
+        descriptor.additional_constraints = f'one of: {", ".join(spec.choices)}'
+    elif spec.when == 'unconfigured':
+        descriptor.additional_constraints = 'can change only while the node is unconfigured'
+    if spec.low is not None and spec.high is not None:
+        if isinstance(spec.default, int):
+            bounds = IntegerRange(from_value=int(spec.low), to_value=int(spec.high))
+            descriptor.integer_range = [bounds]
+        else:
+            limits = FloatingPointRange(from_value=float(spec.low), to_value=float(spec.high))
+            descriptor.floating_point_range = [limits]
+    return descriptor
+
+
+def _declare_one(node: Node, spec: Spec) -> Value:
+    descriptor = describe(spec)
+    try:
+        return node.declare_parameter(spec.name, spec.default, descriptor).value
+    except ParameterUninitializedException:  # an empty list, in YAML
+        return spec.default
+    except InvalidParameterTypeException:
+        if not isinstance(spec.default, float):
+            raise
+    # "50" where a double is wanted is an integer for ROS, and everybody writes it.
+    anything = ParameterDescriptor(dynamic_typing=True)
+    given: Any = node.declare_parameter(spec.name, spec.default, anything).value
+    node.undeclare_parameter(spec.name)
+    value = float(given) if isinstance(given, int) and not isinstance(given, bool) else given
+    return node.declare_parameter(spec.name, value, descriptor, ignore_override=True).value

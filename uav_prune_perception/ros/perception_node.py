@@ -1,0 +1,200 @@
+# Copyright 2026 uav_prune_perception contributors
+# SPDX-License-Identifier: Apache-2.0
+"""The lifecycle node: transitions, parameters, timers. The work itself is in `flight`."""
+
+from __future__ import annotations
+
+import sys
+import threading
+
+from diagnostic_msgs.msg import DiagnosticArray
+from rcl_interfaces.msg import SetParametersResult
+from rclpy.clock import Clock, ClockType
+from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
+from rclpy.parameter import Parameter
+
+from . import parameters
+from .diagnostics import Reporter
+from .flight import Flight, check, policy_of
+from .logging_bridge import log_through, stop_logging
+from .parameters import SPECS
+from .process import keep_image_memory, run
+from .status import hardware_name
+from .transitions import transition
+
+CONTROL_HZ = 10.0
+FAREWELL_S = 0.5  # the answer to a shutdown request must reach its sender
+SUCCESS = TransitionCallbackReturn.SUCCESS
+
+
+class PerceptionNode(LifecycleNode):
+    """Flies a ladder over a camera topic.
+
+    configure opens the ladder, loads and warms every level; activate subscribes and starts;
+    deactivate stops; cleanup frees everything; shutdown, from any state, ends the process. The
+    node never goes anywhere by itself, but for one thing: with no usable level left it
+    deactivates.
+    """
+
+    def __init__(self, stop: threading.Event) -> None:
+        """Declare parameters and report from now on; ``stop`` ends the process.
+
+        Raises:
+            rclpy.exceptions.ParameterException: a given parameter is wrong.
+            ValueError: likewise.
+        """
+        super().__init__('perception')
+        self._stop = stop
+        self._flight: Flight | None = None
+        self._settings = parameters.declare(self)
+        policy_of(self._settings)
+        self._dirty = False
+        self._state = 'unconfigured'
+        self._log_handler = log_through(self.get_logger())
+        name = self.get_fully_qualified_name().lstrip('/')
+        self._reporter = Reporter(name, hardware_name())
+        # A plain publisher: an inactive node reports, too.
+        self._diagnostics = self.create_publisher(DiagnosticArray, '/diagnostics', 10)
+        # Steady clocks: simulated time that stands still must not stop control or reports.
+        self._steady = Clock(clock_type=ClockType.STEADY_TIME)
+        period = 1.0 / self._settings.number('diagnostics.rate_hz')
+        self.create_timer(period, self._report, clock=self._steady)
+        self._control_timer = self.create_timer(
+            1.0 / CONTROL_HZ, self._control, clock=self._steady
+        )
+        self.add_on_set_parameters_callback(self._check_parameters)
+
+    def close(self) -> None:
+        """Free everything; the process is about to end."""
+        self._drop_flight()
+        stop_logging(self._log_handler)
+
+    @transition
+    def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Open the ladder, load and warm up every level."""
+        flight = None
+        try:
+            flight = Flight(self, self._settings, self._reporter)
+            flight.load(self._on_progress)
+        except BaseException:
+            if flight is not None:
+                flight.close()
+            raise
+        self._flight = flight
+        self._enter('inactive')
+        return super().on_configure(state)
+
+    @transition
+    def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Subscribe to the camera and start the worker."""
+        flight = self._need_flight()
+        self._apply_parameters()
+        if not flight.pipeline.health.ok:
+            raise ValueError('no usable level is left: clean up and configure again')
+        result = super().on_activate(state)  # opens the publishers
+        if result == SUCCESS:
+            flight.activate()
+            self._enter('active')
+        return result
+
+    @transition
+    def on_deactivate(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Stop the worker and drop the camera."""
+        self._need_flight().deactivate()
+        self._enter('inactive')
+        return super().on_deactivate(state)
+
+    @transition
+    def on_cleanup(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Free the engines and the topics."""
+        self._drop_flight()
+        self._enter('unconfigured')
+        return super().on_cleanup(state)
+
+    @transition
+    def on_shutdown(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Free everything and end the process, with exit code 0."""
+        self._drop_flight()
+        self._enter('finalized')
+        farewell = threading.Timer(FAREWELL_S, self._stop.set)
+        farewell.daemon = True
+        farewell.start()
+        return super().on_shutdown(state)
+
+    @transition
+    def on_error(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """After a broken invariant: free everything, be unconfigured."""
+        self._drop_flight()
+        self._enter('unconfigured')
+        return super().on_error(state)
+
+    def _enter(self, state: str) -> None:
+        self._state = state
+        self.get_logger().info(f'{state}')
+
+    def _need_flight(self) -> Flight:
+        assert self._flight is not None, 'configured without a flight'
+        return self._flight
+
+    def _drop_flight(self) -> None:
+        flight, self._flight = self._flight, None
+        if flight is not None:
+            flight.close()
+
+    def _on_progress(self, done: int, total: int, what: str) -> None:
+        if self._stop.is_set():
+            raise InterruptedError('the process is asked to end')
+        self.get_logger().info(f'{done} of {total}: {what}')
+
+    def _check_parameters(self, changes: list[Parameter]) -> SetParametersResult:
+        """Accept or refuse a change; what is accepted is applied by the next tick."""
+        try:
+            settings = self._settings.changed(changes)
+            if self._flight is not None:
+                for change in changes:
+                    spec = SPECS.get(change.name)
+                    if spec is not None and spec.when == 'unconfigured':
+                        raise ValueError(f'{spec.name} can change only while unconfigured')
+                check(settings, self._flight.ladder, self._flight.pipeline.health.failed)
+            else:
+                policy_of(settings)
+        except ValueError as error:
+            return SetParametersResult(successful=False, reason=str(error))
+        self._settings, self._dirty = settings, True
+        return SetParametersResult(successful=True)
+
+    def _apply_parameters(self) -> None:
+        if not self._dirty or self._flight is None:
+            return
+        self._dirty = False
+        try:
+            self._flight.change(self._settings)
+        except ValueError as error:
+            self.get_logger().error(f'parameters not applied: {error}')
+
+    def _control(self) -> None:
+        self._apply_parameters()
+        if self._state != 'active' or self._flight is None:
+            return
+        if not self._flight.control():
+            self.get_logger().error('no usable level is left: going inactive')
+            self.trigger_deactivate()
+
+    def _report(self) -> None:
+        view = None
+        if self._flight is not None:
+            view = self._flight.view()
+            self._flight.say_stats(view)
+        message = DiagnosticArray(status=self._reporter.components(self._state, view))
+        message.header.stamp = self.get_clock().now().to_msg()
+        self._diagnostics.publish(message)
+
+
+def main(args: list[str] | None = None) -> int:
+    """Run the node until it is told to end; the exit code."""
+    keep_image_memory()
+    return run(PerceptionNode, args)
+
+
+if __name__ == '__main__':
+    sys.exit(main())
