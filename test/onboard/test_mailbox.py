@@ -49,7 +49,7 @@ def test_close_hands_out_what_nobody_took():
 def test_hooks_see_every_step_in_order():
     steps = []
     mailbox = Mailbox[int](
-        on_put=lambda replaced: steps.append(replaced), on_take=lambda: steps.append('take')
+        on_put=steps.append, on_take=lambda: steps.append('take')
     )
     mailbox.put(1)
     mailbox.put(2)

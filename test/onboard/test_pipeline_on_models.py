@@ -21,7 +21,9 @@ from uav_prune_perception.onboard import (
     make_policy,
 )
 
-RECTANGLES = [(50, 60, 250, 200, 'red'), (400, 300, 600, 460, 'white'), (30, 350, 110, 440, 'blue')]
+RECTANGLES = [
+    (50, 60, 250, 200, 'red'), (400, 300, 600, 460, 'white'), (30, 350, 110, 440, 'blue'),
+]
 
 
 @pytest.fixture(scope='module')
@@ -184,7 +186,7 @@ def test_a_level_that_breaks_in_flight_gives_way_to_the_next(tmp_path):
         assert 'not finite' in health.failed['100']
         assert 'level 100 failed' in health.last_error
         assert flown.pipeline.level.code == 'engine_failed'
-        with pytest.raises(UnknownLevel, match='"100" is not usable: .*not finite'):
+        with pytest.raises(UnknownLevel, match=r'"100" is not usable: .*not finite'):
             flown.pipeline.force_level('100')
         statistics = flown.pipeline.statistics()
         assert (statistics.received, statistics.processed, statistics.failed) == (3, 2, 1)
@@ -228,7 +230,7 @@ def test_no_level_left_is_bad_health_not_a_crash(tmp_path):
 def test_loading_only_broken_levels_fails_with_every_reason(tmp_path):
     ladder = tiny_ladder.make_detection_ladder(tmp_path / 'l', 2, broken=['100', '50'])
     flown = Flown(ladder)
-    with pytest.raises(NoUsableLevel, match='100: .* 50: '):
+    with pytest.raises(NoUsableLevel, match=r'100: .* 50: '):
         flown.pipeline.load()
     health = flown.pipeline.health
     assert not health.ok

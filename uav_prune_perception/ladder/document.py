@@ -30,9 +30,13 @@ from .model import (
 
 
 def digest(document: dict[str, Any]) -> str:
-    """sha256 of the document without its ``digest`` field, as JSON with sorted keys."""
+    """sha256 of the document without its ``digest`` field, as JSON with sorted keys.
+
+    Raises:
+        LadderError: a number is nan or infinite, which JSON does not know.
+    """
     body = {key: value for key, value in document.items() if key != 'digest'}
-    text = json.dumps(body, sort_keys=True, separators=(',', ':'), allow_nan=False)
+    text = _text(body)
     return hashlib.sha256(text.encode()).hexdigest()
 
 
@@ -47,7 +51,7 @@ def to_document(ladder: Ladder) -> dict[str, Any]:
         if item.name != 'folder':
             value = getattr(ladder, item.name)
             document[item.name] = _plain(value)
-    document = json.loads(json.dumps(document, allow_nan=False))  # one number and key type for all
+    document = json.loads(_text(document))  # one number and key type for all
     document['digest'] = digest(document)
     validate(document, where='new ladder')
     return document
@@ -121,9 +125,21 @@ def _check_sense(document: dict[str, Any], where: str) -> None:
 
 
 @lru_cache(maxsize=1)
-def _validator() -> jsonschema.Draft7Validator:
-    schema = json.loads((Path(__file__).parent / 'ladder.schema.json').read_text())
-    return jsonschema.Draft7Validator(schema)
+def _validator() -> Any:
+    schema = json.loads((Path(__file__).parent / 'ladder.schema.json').read_text(encoding='utf-8'))
+    # JSON Schema takes 320.0 for an integer; as a tensor's width it would fail much later.
+    strict = jsonschema.Draft7Validator.TYPE_CHECKER.redefine(
+        'integer', lambda _, value: isinstance(value, int) and not isinstance(value, bool)
+    )
+    validator = jsonschema.validators.extend(jsonschema.Draft7Validator, type_checker=strict)
+    return validator(schema)
+
+
+def _text(document: dict[str, Any]) -> str:
+    try:
+        return json.dumps(document, sort_keys=True, separators=(',', ':'), allow_nan=False)
+    except (ValueError, RecursionError) as error:
+        raise LadderError(f'ladder document cannot be JSON: {error}') from None
 
 
 def _plain(value: Any) -> Any:

@@ -37,19 +37,23 @@ def read_document(folder: Path) -> object:
     Raises:
         LadderError: no folder, no document, or not JSON.
     """
-    if not folder.is_dir():
-        raise LadderError(f'{folder}: no such ladder folder')
     path = folder / DOCUMENT
     try:
+        if not folder.is_dir():
+            raise LadderError(f'{folder}: no such ladder folder')
         text = path.read_text(encoding='utf-8')
     except FileNotFoundError:
         raise LadderError(f'{folder}: not a ladder, {DOCUMENT} is missing') from None
     except (OSError, UnicodeDecodeError) as error:
         raise LadderError(f'{path}: cannot be read: {error}') from None
     try:
-        return json.loads(text)
+        return json.loads(text, parse_constant=_no_constant)
     except (ValueError, RecursionError) as error:
         raise LadderError(f'{path}: not valid JSON ({error}); copy the ladder again') from None
+
+
+def _no_constant(name: str) -> None:
+    raise ValueError(f'{name} is not a JSON number')
 
 
 def sha256_of(path: Path) -> str:
@@ -70,7 +74,10 @@ def confined(folder: Path, relative: str) -> Path:
     pure = PurePosixPath(relative)
     if pure.is_absolute() or '..' in pure.parts or '\\' in relative or '\0' in relative:
         raise LadderError(f'{folder}: path "{relative}" leaves the ladder folder')
-    path = (folder / pure).resolve()
+    try:
+        path = (folder / pure).resolve()
+    except (OSError, RuntimeError) as error:  # a loop of links
+        raise LadderError(f'{folder}: path "{relative}" leads nowhere: {error}') from None
     if not path.is_relative_to(folder.resolve()):
         raise LadderError(f'{folder}: path "{relative}" is a link out of the ladder folder')
     return path
@@ -79,10 +86,14 @@ def confined(folder: Path, relative: str) -> Path:
 def _check_file(folder: Path, file: LevelFile, *, checksums: bool) -> None:
     path = confined(folder, file.path)
     mend = 'copy the ladder again or rebuild it'
-    if not path.is_file():
-        raise LadderError(f'{folder}: {file.path} is missing; {mend}')
-    size = path.stat().st_size
-    if size != file.bytes:
-        raise LadderError(f'{folder}: {file.path} has {size} bytes, not {file.bytes}; {mend}')
-    if checksums and sha256_of(path) != file.sha256:
-        raise LadderError(f'{folder}: {file.path} is damaged (sha256 differs); {mend}')
+    try:
+        if not path.is_file():
+            raise LadderError(f'{folder}: {file.path} is missing; {mend}')
+        size = path.stat().st_size
+        if size != file.bytes:
+            raise LadderError(f'{folder}: {file.path} has {size} bytes, not {file.bytes}; {mend}')
+        if checksums and sha256_of(path) != file.sha256:
+            raise LadderError(f'{folder}: {file.path} is damaged (sha256 differs); {mend}')
+    except OSError as error:
+        reason = error.strerror or error
+        raise LadderError(f'{folder}: {file.path} cannot be read: {reason}; {mend}') from None

@@ -8,7 +8,7 @@ import contextlib
 import dataclasses
 import json
 import os
-import shutil
+import re
 import tempfile
 from pathlib import Path
 from types import TracebackType
@@ -28,12 +28,17 @@ from .model import (
     Task,
 )
 from .reader import open_ladder, read_document, sha256_of
+from .staging import Staging
+from .swap import flush, swap_in
+
+LEVEL_NAME = re.compile(r'[A-Za-z0-9][A-Za-z0-9_-]{0,63}')  # as in ladder.schema.json
 
 
 class LadderWriter:
     """Collects levels in a hidden folder beside the target; `commit` makes it appear at once.
 
-    Used as a context manager: leaving without `commit` removes the hidden folder.
+    Used as a context manager: leaving without `commit` removes the hidden folder; that of a
+    killed writer goes when the next one begins.
 
     Example:
         with LadderWriter(path, name='scenes', task='detection', ...) as writer:
@@ -61,10 +66,8 @@ class LadderWriter:
         self.folder = Path(folder).expanduser().absolute()
         check_target(self.folder, overwrite=overwrite)
         self._ladder = Ladder(name, task, tuple(classes), input, decode, provenance, levels=())
-        self.folder.parent.mkdir(parents=True, exist_ok=True)
-        prefix = f'.{self.folder.name}.partial-'
-        self._staging = Path(tempfile.mkdtemp(prefix=prefix, dir=self.folder.parent))
-        self._staging.chmod(0o755)
+        self._hidden = Staging(self.folder)
+        self._staging = self._hidden.path
 
     def __enter__(self) -> LadderWriter:
         return self
@@ -75,11 +78,19 @@ class LadderWriter:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        shutil.rmtree(self._staging, ignore_errors=True)
+        self._hidden.remove()
 
     def level_folder(self, name: str) -> Path:
-        """The (new, empty) folder into which a level's files are to be written."""
+        """The (new, empty) folder into which a level's files are to be written.
+
+        Raises:
+            LadderError: the name cannot be a level's, or is taken.
+        """
+        if not LEVEL_NAME.fullmatch(name):
+            raise LadderError(f'level name "{name}": letters, digits, - and _ only, at most 64')
         folder = self._staging / 'levels' / name
+        if folder.exists():
+            raise LadderError(f'level "{name}" is in the ladder already')
         folder.mkdir(parents=True)
         return folder
 
@@ -93,9 +104,16 @@ class LadderWriter:
         accuracy: Accuracy,
         profiles: dict[str, DeviceProfile] | None = None,
     ) -> None:
-        """Record a level whose files now lie in its `level_folder`."""
+        """Record a level whose files now lie in its `level_folder`.
+
+        Raises:
+            LadderError: `level_folder` was never asked for this level.
+        """
         files = {}
-        for path in sorted((self._staging / 'levels' / name).iterdir()):
+        folder = self._staging / 'levels' / name
+        if not LEVEL_NAME.fullmatch(name) or not folder.is_dir():
+            raise LadderError(f'level "{name}" has no files: write them into level_folder first')
+        for path in sorted(folder.iterdir()):
             relative = path.relative_to(self._staging).as_posix()
             files[path.name] = LevelFile(relative, sha256_of(path), path.stat().st_size)
         level = Level(name, kept_macs, macs, params, accuracy, files, dict(profiles or {}))
@@ -104,10 +122,12 @@ class LadderWriter:
 
     def add_report(self, name: str, text: str) -> None:
         """A text file at the top of the ladder folder (``report.html``, ``report.md``)."""
+        if not name or Path(name).name != name or name == DOCUMENT:
+            raise LadderError(f'report name "{name}" is not a plain file name')
         (self._staging / name).write_text(text, encoding='utf-8')
 
     def commit(self) -> Ladder:
-        """Seal, flush to disk, rename into place, and open what was written.
+        """Seal, flush to disk, open and verify what was written, rename into place.
 
         Raises:
             LadderError: the document breaks the schema.
@@ -115,10 +135,11 @@ class LadderWriter:
         """
         write_document(self._staging, to_document(self._ladder))
         for path in sorted(self._staging.rglob('*')):
-            _fsync(path)
-        _fsync(self._staging)
-        _swap_in(self._staging, self.folder)
-        return open_ladder(self.folder)
+            flush(path)
+        flush(self._staging)
+        ladder = open_ladder(self._staging)  # only a sound ladder may replace an old one
+        swap_in(self._staging, self.folder)
+        return dataclasses.replace(ladder, folder=self.folder)
 
 
 def check_target(folder: Path, *, overwrite: bool) -> None:
@@ -150,11 +171,17 @@ def write_document(folder: Path, document: dict[str, Any]) -> None:
         with contextlib.suppress(OSError):
             os.unlink(temporary)
         raise
-    _fsync(folder)
+    flush(folder)
 
 
 def add_profiles(ladder: Ladder, device: str, profiles: dict[str, DeviceProfile]) -> Ladder:
-    """Record measured profiles (by level name) under a device's name; returns the new ladder."""
+    """Record measured profiles (by level name) under a device's name; returns the new ladder.
+
+    Raises:
+        LadderError: a profile of a level that the ladder does not have.
+    """
+    for name in profiles:
+        ladder.level(name)
     levels = tuple(
         dataclasses.replace(level, profiles={**level.profiles, device: profiles[level.name]})
         if level.name in profiles
@@ -174,27 +201,3 @@ def reseal(folder: str | Path) -> Ladder:
         document['digest'] = digest(document)
     write_document(path, validate(document, where=str(path / DOCUMENT)))
     return open_ladder(path)
-
-
-def _swap_in(staging: Path, target: Path) -> None:
-    if not target.exists():
-        staging.rename(target)
-        _fsync(target.parent)
-        return
-    old = Path(tempfile.mkdtemp(prefix=f'.{target.name}.replaced-', dir=target.parent))
-    target.rename(old / 'ladder')
-    try:
-        staging.rename(target)
-    except OSError:
-        (old / 'ladder').rename(target)  # put the old one back: nothing is lost
-        raise
-    _fsync(target.parent)
-    shutil.rmtree(old, ignore_errors=True)
-
-
-def _fsync(path: Path) -> None:
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
