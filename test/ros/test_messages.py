@@ -1,0 +1,158 @@
+# Copyright 2026 uav_prune_perception contributors
+# SPDX-License-Identifier: Apache-2.0
+"""Results, levels and diagnostics as messages, without DDS."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+import numpy as np
+import pytest
+from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
+from node_driver import image_message, numbers, words
+from std_msgs.msg import Header
+from tiny_ladder import scene
+
+from uav_prune_perception.ladder import open_ladder
+from uav_prune_perception.onboard import results
+from uav_prune_perception.onboard.state import Health, LevelState
+from uav_prune_perception.onboard.statistics import Statistics
+from uav_prune_perception.onboard.telemetry import BatteryState, BoardState
+from uav_prune_perception.ros.diagnostics import FlightView, InputView, Reporter
+from uav_prune_perception.ros.image_conversion import frame_from_image
+from uav_prune_perception.ros.inputs import board_state
+from uav_prune_perception.ros.level_status import level_status
+from uav_prune_perception.ros.message_conversion import MessageConverter
+from uav_prune_perception.ros.overlay import draw, overlay_message
+from uav_prune_perception.ros.status import hardware_name, plain
+
+CLASSES = ('person', 'car')
+FOUND = results.Detections(
+    np.array([[10, 20, 50, 40], [0, 0, 5, 5]], np.float32),
+    np.array([0.9, 0.5], np.float32), np.array([1, 0], np.int64),
+)
+LEVEL = LevelState(1, '50', '100', 'battery', 'battery at 20 %', 0.0, False)
+
+
+def test_boxes_become_centre_and_size():
+    message = MessageConverter(CLASSES).detections(FOUND, Header(frame_id='cam'))
+    box = message.detections[0].bbox
+    assert (box.center.position.x, box.center.position.y) == (30, 30)
+    assert (box.size_x, box.size_y, box.center.theta) == (40, 20, 0)
+    hypotheses = [d.results[0].hypothesis for d in message.detections]
+    assert [h.class_id for h in hypotheses] == ['1', '0']
+    assert hypotheses[0].score == pytest.approx(0.9)
+    assert all(d.header.frame_id == 'cam' for d in message.detections)
+
+
+def test_class_names_and_classification():
+    found = results.Classification(np.array([1, 0]), np.array([0.7, 0.3], np.float32))
+    message = MessageConverter(CLASSES, names=True).classification(found, Header())
+    assert [r.class_id for r in message.results] == ['car', 'person']
+
+
+def view(**changes: object) -> FlightView:
+    statistics = Statistics(['100', '50'])
+    statistics.rejected('image is 0 x 0: no pixels')
+    parts: dict[str, object] = {
+        'statistics': statistics.snapshot(),
+        'health': Health(True, True, ('100', '50')),
+        'level': LEVEL,
+        'battery': BatteryState(0.2, 14.0, 2.0, 28.0, 5.0),
+        'board': BoardState(),
+        'input': InputView('/image', 1, 0.1, 1.0, ''),
+    }
+    return FlightView(**(parts | changes))  # type: ignore[arg-type]
+
+
+OK, WARN = DiagnosticStatus.OK, DiagnosticStatus.WARN
+ERROR, STALE = DiagnosticStatus.ERROR, DiagnosticStatus.STALE
+BROKEN = Health(False, True, (), {'100': 'NaN', '50': 'NaN'}, 'no usable level left')
+HALF_BROKEN = Health(True, True, ('50',), {'100': 'out of memory'}, 'level 100 failed')
+
+
+@pytest.mark.parametrize(
+    ('changes', 'component', 'level', 'says'),
+    [
+        ({}, 'inference', OK, 'p95'),
+        ({}, 'ladder', OK, 'level 50: battery at 20 %'),
+        ({}, 'power', OK, 'battery'),
+        ({}, 'input', OK, '/image'),
+        ({'health': BROKEN}, 'inference', ERROR, 'no usable level left'),
+        ({'health': BROKEN}, 'ladder', ERROR, 'no usable level'),
+        ({'health': HALF_BROKEN}, 'ladder', WARN, 'out of use: 100'),
+        ({'battery': BatteryState(received_s=5.0)}, 'power', STALE, 'battery'),
+        ({'battery': BatteryState()}, 'power', OK, 'nobody publishes readings'),
+        ({'input': InputView('/image', 0, 3.0, 1.0, '')}, 'input', WARN, 'nobody publishes /i'),
+        ({'input': InputView('/image', 1, 3.0, 1.0, '')}, 'input', STALE, 'no image on /image'),
+        ({'input': InputView('/image', 1, 0.1, 1.0, 'bad step')}, 'input', WARN, 'bad step'),
+    ],
+)
+def test_components_say_what_is_the_matter(changes, component, level, says):
+    statuses = Reporter('perception', 'board').components('active', view(**changes))
+    status = {s.name: s for s in statuses}[f'perception: {component}']
+    assert (status.level, status.hardware_id) == (level, 'board')
+    assert says in status.message
+
+
+def test_stats_have_every_counter_and_no_units_in_the_values():
+    status = Reporter('perception', 'board').stats(view().statistics, 29.5)
+    values = numbers(status)
+    assert values['received'] == values['failed'] == 1
+    assert values['rate_hz'] == 29.5
+    assert math.isnan(values['inference_p99_ms'])
+    assert set(words(status)) - set(values) == {'last_failure'}
+
+
+def test_level_message_has_name_reason_and_figures(ladder: Path):
+    message = level_status(
+        LEVEL, open_ladder(ladder), since_s=12.5, latency_p95_ms=8.25, hardware='board'
+    )
+    assert (message.name, message.message) == ('50', 'battery at 20 %')
+    expected = {
+        'index': '1', 'name': '50', 'previous': '100', 'code': 'battery', 'forced': '0',
+        'since_s': '12.5', 'kept_macs': '0.5', 'accuracy': '0.9', 'latency_p95_ms': '8.25',
+    }
+    assert words(message) == expected
+
+
+def test_numbers_are_short():
+    assert [plain(v) for v in (1.0, 0.25, 1 / 3, 7, math.nan, 'x')] == [
+        '1', '0.25', '0.333333', '7', 'nan', 'x'
+    ]
+
+
+def test_board_readings_are_found_in_any_status_and_words_are_unknown():
+    pairs = [('fan', '1'), ('power_w', '7.5'), ('load', 'high')]
+    statuses = [DiagnosticStatus(values=[KeyValue(key=k, value=v)]) for k, v in pairs]
+    state = board_state(DiagnosticArray(status=statuses), 3.0)
+    assert state is not None
+    assert (state.power_w, state.received_s) == (7.5, 3.0)
+    assert math.isnan(state.load)
+    assert math.isnan(state.temperature_c)
+    assert board_state(DiagnosticArray(), 3.0) is None
+
+
+def test_hardware_is_the_device_tree_s_model_or_the_host(tmp_path):
+    model = tmp_path / 'proc/device-tree/model'
+    assert hardware_name(tmp_path)
+    model.parent.mkdir(parents=True)
+    model.write_bytes(b'NVIDIA Jetson Orin Nano\0')
+    assert hardware_name(tmp_path) == 'NVIDIA Jetson Orin Nano'
+
+
+@pytest.mark.parametrize('encoding', ['rgb8', 'bgr8', 'mono8'])
+def test_overlay_draws_on_a_copy(encoding):
+    picture = scene(64, 48, [])
+    picture = picture if encoding != 'mono8' else np.ascontiguousarray(picture[:, :, 0])
+    frame = frame_from_image(image_message(picture, encoding))
+    timings = results.Timings(0, 1, 2, 3, 6)
+    result = results.Result(frame, '50', FOUND, None, timings)
+    drawn = draw(result, CLASSES)
+    assert drawn.shape == (48, 64, 3)
+    assert np.any(drawn != 20)
+    np.testing.assert_array_equal(frame.image, picture)
+    message = overlay_message(result, CLASSES)
+    assert (message.step, len(message.data)) == (192, 64 * 48 * 3)
+    assert message.header == frame.tag
