@@ -79,8 +79,8 @@ class RecordedScenario:
     """A real battery discharge and a real tegrastats log, on one made-up clock.
 
     Battery: one Crazyflie flight; the fraction is its cell's voltage between `LOADED_CELL_V`.
-    Board: tegrastats of a Jetson Orin Nano with busy cores, its GPU idle and then burning, played twice.
-    While the log shows the board busy, burners load this machine's cores.
+    Board: tegrastats of a Jetson Orin Nano with busy cores, its GPU idle and then burning, played
+    twice. While the log shows the board busy, burners load this machine's cores.
     """
 
     def __init__(self, telemetry: Path, *, flight: int = 72, burners: int = 3) -> None:
