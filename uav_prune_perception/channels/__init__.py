@@ -1,0 +1,42 @@
+# Copyright 2026 uav_prune_perception contributors
+# SPDX-License-Identifier: Apache-2.0
+"""Which channels live and die together, and their physical removal.
+
+Reading order: `id_space` (ids and their union), `exported` (the network as a graph), `walk` and
+the `rules_*` (ids through every operator), `groups` (what can be chosen), `keep` and `plan` (what
+is chosen), `compact` (the cut), `verify` and `settle` (the proof), `prune` (all of it at once).
+"""
+
+from __future__ import annotations
+
+from .compact import compact
+from .cost import Cost
+from .errors import ChannelError
+from .graph import ChannelGraph
+from .groups import Frozen, Group, Slot
+from .importance import magnitude
+from .keep import choose_keep
+from .plan import Cut, PruningPlan, load_pruned
+from .prune import PruneReport, PruneResult, prune
+from .verify import verify
+from .walk import rule
+
+__all__ = [
+    'ChannelError',
+    'ChannelGraph',
+    'Cost',
+    'Cut',
+    'Frozen',
+    'Group',
+    'PruneReport',
+    'PruneResult',
+    'PruningPlan',
+    'Slot',
+    'choose_keep',
+    'compact',
+    'load_pruned',
+    'magnitude',
+    'prune',
+    'rule',
+    'verify',
+]

@@ -1,0 +1,173 @@
+# Copyright 2026 uav_prune_perception contributors
+# SPDX-License-Identifier: Apache-2.0
+"""An unmodified module becomes a flat graph of ATen operators.
+
+`torch.export` (non-strict) runs the user's Python once with shape-only tensors, so ordinary
+control flow is fine. The graph is then made functional: ``y[:, :8] += z`` turns into explicit
+slices and scatters, so nothing changes behind the walker's back.
+"""
+
+from __future__ import annotations
+
+import copy
+import warnings
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.fx import GraphModule, Node
+from torch.utils import _pytree as pytree
+
+from .errors import ChannelError
+
+WRAPPERS = (nn.DataParallel, nn.parallel.DistributedDataParallel)
+
+
+@dataclass
+class Exported:
+    """A network as a graph.
+
+    Attributes:
+        graph_module: functional ATen graph; its placeholders are parameters, buffers, constants
+            and inputs.
+        parameters: placeholder name -> name in ``model.named_parameters()`` or buffers.
+        constants: placeholder name -> value of a tensor that the forward itself made.
+        dtype: floating-point type of the traced copy, the widest that the model bears.
+        model: that copy (evaluation mode, ``dtype``, CPU).
+        example: positional example inputs for ``model``.
+    """
+
+    graph_module: GraphModule
+    parameters: dict[str, str]
+    constants: dict[str, Tensor]
+    dtype: torch.dtype
+    model: nn.Module
+    example: tuple[Any, ...]
+
+    @property
+    def arguments(self) -> list[Any]:
+        """A value for each placeholder, from ``model`` and ``example``."""
+        return self.bind(self.model)
+
+    def bind(self, model: nn.Module) -> list[Any]:
+        """A value for each placeholder, the weights taken from ``model`` (same names)."""
+        state: Mapping[str, Any] = {
+            **dict(model.named_buffers(remove_duplicate=False)),
+            **dict(model.named_parameters(remove_duplicate=False)),
+        }
+        leaves = iter(pytree.tree_leaves((self.example, {})))
+        values: list[Any] = []
+        for node in placeholders(self.graph_module):
+            if node.name in self.parameters:
+                values.append(state[self.parameters[node.name]])
+            elif node.name in self.constants:
+                values.append(self.constants[node.name])
+            else:
+                values.append(next(leaves, None))
+        return values
+
+
+def unwrap(model: nn.Module) -> nn.Module:
+    """The network inside DataParallel, DistributedDataParallel and ``torch.compile``."""
+    while True:
+        if isinstance(model, WRAPPERS):
+            model = model.module
+        elif isinstance(inner := getattr(model, '_orig_mod', None), nn.Module):
+            model = inner
+        else:
+            return model
+
+
+def as_arguments(example_inputs: Any) -> tuple[Any, ...]:
+    """Example inputs as positional arguments: a tensor alone means the only argument."""
+    if isinstance(example_inputs, tuple):
+        return example_inputs
+    if isinstance(example_inputs, list):
+        return tuple(example_inputs)
+    return (example_inputs,)
+
+
+def cast(tree: Any, dtype: torch.dtype) -> Any:
+    """Floating-point tensors of a nested structure as ``dtype``, on the CPU."""
+
+    def one(leaf: Any) -> Any:
+        if not isinstance(leaf, Tensor):
+            return leaf
+        return leaf.detach().to('cpu', dtype if leaf.is_floating_point() else leaf.dtype)
+
+    return pytree.tree_map(one, tree)
+
+
+def private_copy(model: nn.Module, dtype: torch.dtype) -> nn.Module:
+    """A deep copy in evaluation mode, on the CPU, with floats as ``dtype``."""
+    try:
+        return copy.deepcopy(unwrap(model)).cpu().to(dtype).eval()
+    except RuntimeError as error:
+        raise ChannelError(
+            f'{type(model).__name__} cannot be copied ({first_line(error)}); '
+            'give a model that has not been run with gradients, or detach what it caches'
+        ) from error
+
+
+def export(model: nn.Module, example_inputs: Any) -> Exported:
+    """Export a copy of ``model`` in float64, or in float32 where the network insists on it.
+
+    Raises:
+        ChannelError: the forward cannot be traced; names the reason and the mend.
+    """
+    problem: Exception | None = None
+    for dtype in (torch.float64, torch.float32):
+        private = private_copy(model, dtype)
+        example = cast(as_arguments(example_inputs), dtype)
+        try:
+            with torch.no_grad():
+                private(*example)  # fills lazy caches and proves that the example fits
+                return _export(private, example, dtype)
+        except Exception as error:  # any exception of the user's forward
+            problem = error
+    raise ChannelError(
+        f'{type(unwrap(model)).__name__}: the forward cannot be traced '
+        f'({type(problem).__name__}: {first_line(problem)}); trace the part without '
+        'data-dependent control flow (before non-maximum suppression), with inputs that fit'
+    ) from problem
+
+
+def _export(model: nn.Module, example: tuple[Any, ...], dtype: torch.dtype) -> Exported:
+    with warnings.catch_warnings():
+        warnings.simplefilter('ignore')
+        # Export a copy: a forward may cache shape-only tensors in the module it ran in.
+        program = torch.export.export(copy.deepcopy(model), example, strict=False)
+        program = program.run_decompositions({})
+    signature = program.graph_signature
+    parameters = {**signature.inputs_to_parameters, **signature.inputs_to_buffers}
+    constants = {
+        name: program.constants[target]
+        for name, target in signature.inputs_to_lifted_tensor_constants.items()
+    }
+    return Exported(program.graph_module, parameters, constants, dtype, model, example)
+
+
+def placeholders(graph_module: GraphModule) -> Sequence[Node]:
+    """The graph's input nodes, in call order."""
+    return [node for node in graph_module.graph.nodes if node.op == 'placeholder']
+
+
+def operator_name(node: Node) -> str:
+    """``aten.conv2d`` for ``aten.conv2d.default``; for anything else, how it prints."""
+    target = node.target
+    if isinstance(target, torch._ops.OpOverload):
+        return f'{target.namespace}.{target._schema.name.split("::")[1]}'
+    return getattr(target, '__name__', str(target))
+
+
+def module_path(node: Node) -> str:
+    """Dotted path of the innermost module that ran this node; '' for the network itself."""
+    stack = list(node.meta.get('nn_module_stack', {}).values())
+    return str(stack[-1][0]).split('@')[0] if stack else ''
+
+
+def first_line(error: object) -> str:
+    """The first line of an exception's text."""
+    return (str(error).strip().splitlines() or ['no message'])[0]

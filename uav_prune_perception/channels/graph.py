@@ -1,0 +1,209 @@
+# Copyright 2026 uav_prune_perception contributors
+# SPDX-License-Identifier: Apache-2.0
+"""The channel graph of a network: which channels live and die together, and what that costs."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.fx import Node
+from torch.utils import _pytree as pytree
+
+from . import rules_layers, rules_movement, rules_pointwise, rules_reduce, rules_spatial
+from .compact import compact
+from .cost import Cost, CostModel
+from .errors import ChannelError
+from .exported import Exported, export, private_copy
+from .groups import Frozen, Group, find_groups, producer_channels
+from .keep import Keep, as_masks, choose_keep
+from .plan import Cut, PruningPlan
+from .settle import bisect, problem_of, shaken, trial_masks
+from .verify import (
+    canonical_values,
+    compact_outputs,
+    dead_classes,
+    masked_outputs,
+    relative_error,
+)
+from .walk import IdWalk
+
+RULE_FILES = (rules_layers, rules_movement, rules_pointwise, rules_reduce, rules_spatial)
+TOLERANCE = {torch.float64: 1e-9, torch.float32: 1e-4}
+
+
+class ChannelGraph:
+    """Which channels of a network can be cut, in groups. Make one with `trace`.
+
+    Attributes:
+        groups: what can be cut, in network order.
+        frozen: what cannot, with the operator and the reason.
+    """
+
+    groups: list[Group]
+    frozen: list[Frozen]
+
+    def __init__(self, walk: IdWalk) -> None:
+        self._walk = walk
+        self._exported: Exported = walk.exported
+        self._values = canonical_values(walk)
+        self._cost = CostModel(walk, self._exported.model)
+        self.groups, self.frozen = find_groups(walk)
+
+    @classmethod
+    def trace(
+        cls,
+        model: nn.Module,
+        example_inputs: Any,
+        keep: Iterable[str] = (),
+        *,
+        trial: bool = True,
+    ) -> ChannelGraph:
+        """Trace an unmodified network.
+
+        Args:
+            model: any ``nn.Module``; it is not changed.
+            example_inputs: a tensor, or a tuple of positional arguments.
+            keep: module paths whose outputs must not change. Whatever reaches the network's
+                outputs stays in any case.
+            trial: cut a copy of the network once, compare, and freeze what does not reproduce.
+
+        Raises:
+            ChannelError: the network cannot be traced, or ``keep`` names no module.
+        """
+        exported = export(model, example_inputs)
+        walk = IdWalk(exported).run()
+        _freeze_outputs(walk)
+        for path in keep:
+            _freeze_module(walk, path)
+        graph = cls(walk)
+        if trial:
+            graph._settle()
+        return graph
+
+    def group(self, name: str) -> Group:
+        """The group called ``name``."""
+        for group in self.groups:
+            if group.name == name:
+                return group
+        raise ChannelError(f'no prunable group "{name}"')
+
+    def cost(self, keep: Keep | None = None) -> Cost:
+        """MACs (for the example inputs) and parameters with only ``keep`` kept."""
+        masks = as_masks(self.groups, keep or {})
+        return self._cost.cost(group.classes[~masks[group.name]] for group in self.groups)
+
+    def choose(
+        self,
+        scores: Mapping[str, Tensor],
+        counts: Mapping[str, float] | float,
+        *,
+        round_to: int | None = None,
+        minimum: int = 1,
+    ) -> dict[str, Tensor]:
+        """Keep the best-scored choices of each group; see `choose_keep`."""
+        return choose_keep(self.groups, scores, counts, round_to=round_to, minimum=minimum)
+
+    def plan(self, keep: Keep) -> PruningPlan:
+        """Turn group name -> kept indices (or bool mask) into slices of parameters."""
+        masks = as_masks(self.groups, keep)
+        dead = torch.zeros(len(self._walk.space), dtype=torch.bool)
+        for group in self.groups:
+            dead[group.classes[~masks[group.name]]] = True
+        cuts = []
+        for (name, dim), ids in sorted(self._walk.slots.items()):
+            alive = ~dead[self._walk.space.canonical(ids)]
+            if not bool(alive.all()):
+                kept = tuple(torch.nonzero(alive).flatten().tolist())
+                cuts.append(Cut(name, dim, ids.numel(), kept))
+        kept_counts = {g.name: (int(masks[g.name].sum()), g.width) for g in self.groups}
+        return PruningPlan(tuple(cuts), self._attributes(dead), kept_counts)
+
+    def verify(self, model: nn.Module, compact_model: nn.Module, plan: PruningPlan) -> float:
+        """As `verify`, without tracing again: ``model`` has the weights that were cut."""
+        dense = private_copy(model, self._exported.dtype)
+        small = private_copy(compact_model, self._exported.dtype)
+        return self._error(dense, small, plan)
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """Type in which this network is verified: float64 where it bears it, else float32."""
+        return self._exported.dtype
+
+    @property
+    def channels(self) -> tuple[int, int]:
+        """Channels of producers that can be cut, and all of them."""
+        free = producer_channels(self.groups)
+        return free, free + sum(frozen.channels for frozen in self.frozen)
+
+    def __str__(self) -> str:
+        free, total = self.channels
+        cost = self.cost()
+        lines = [f'{free} of {total} channels in {len(self.groups)} groups; {cost}']
+        lines += [f'  {group}' for group in self.groups]
+        lines += [f'  frozen  {frozen}' for frozen in self.frozen]
+        return '\n'.join(lines)
+
+    # -- trial ------------------------------------------------------------------------------
+
+    def _settle(self) -> None:
+        dense = shaken(self._exported.model, seed=0)
+        masks = trial_masks(self.groups, seed=0)
+        tolerance = TOLERANCE[self._exported.dtype]
+
+        def check(groups: Sequence[Group]) -> str | None:
+            plan = self.plan({group.name: masks[group.name] for group in groups})
+            return problem_of(lambda: self._error(dense, compact(dense, plan), plan), tolerance)
+
+        accepted, failed = bisect(self.groups, check)
+        for group in self.groups:
+            if group.name in failed:
+                count = sum(group.members[slot].numel() for slot in group.producers)
+                self.frozen.append(Frozen(group.name, count, failed[group.name]))
+        self.groups = [group for group in self.groups if group in accepted]
+
+    def _error(self, dense: nn.Module, small: nn.Module, plan: PruningPlan) -> float:
+        dead = dead_classes(self._walk, plan)
+        reference = masked_outputs(self._exported, self._values, dead, dense)
+        return relative_error(
+            reference, compact_outputs(small, copy.deepcopy(self._exported.example))
+        )
+
+    def _attributes(self, dead: Tensor) -> dict[str, dict[str, Any]]:
+        attributes: dict[str, dict[str, Any]] = {}
+        for count in self._walk.counts:
+            alive = ~dead[self._walk.space.canonical(count.ids)]
+            if not bool(alive.all()):
+                path = count.parameter.rpartition('.')[0]
+                value = int(alive.sum()) // count.each
+                attributes.setdefault(path, {})[count.attribute] = value
+        return attributes
+
+
+def _freeze_outputs(walk: IdWalk) -> None:
+    output = next(n for n in walk.exported.graph_module.graph.nodes if n.op == 'output')
+    for node in output.all_input_nodes:
+        for ids in walk.leaves(node):
+            walk.space.freeze(ids, 'reaches an output of the network')
+
+
+def _freeze_module(walk: IdWalk, path: str) -> None:
+    """Freeze what leaves the module ``path``: nodes inside it that are used outside."""
+
+    def inside(node: Node) -> bool:
+        stack = [
+            str(where).split('@')[0] for where, _ in node.meta.get('nn_module_stack', {}).values()
+        ]
+        return any(where == path or where.startswith(f'{path}.') for where in stack)
+
+    names = dict(walk.exported.model.named_modules(remove_duplicate=False))
+    if path not in names:
+        raise ChannelError(f'keep names "{path}", which is no module of this network')
+    for node in walk.exported.graph_module.graph.nodes:
+        if inside(node) and any(not inside(user) for user in node.users):
+            for leaf in pytree.tree_leaves(walk.values.get(node)):
+                if isinstance(leaf, Tensor):
+                    walk.space.freeze(walk.space.canonical(leaf), f'kept on request ({path})')

@@ -1,0 +1,110 @@
+# Copyright 2026 uav_prune_perception contributors
+# SPDX-License-Identifier: Apache-2.0
+"""Which choices of each group stay: reading what callers give, and making it from scores."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from .errors import ChannelError
+from .groups import Group
+
+Keep = Mapping[str, Any]
+"""Group name -> kept indices (sequence or int tensor) or bool mask [width]. Absent: keep all."""
+
+
+def as_masks(groups: Sequence[Group], keep: Keep) -> dict[str, Tensor]:
+    """``keep`` as one bool mask [width] for each group.
+
+    Raises:
+        ChannelError: unknown group, wrong length, index out of range, or nothing kept.
+    """
+    widths = {group.name: group.width for group in groups}
+    for name in keep:
+        if name not in widths:
+            raise ChannelError(f'keep names "{name}", which is not a prunable group')
+    return {
+        name: _mask(name, width, keep[name]) if name in keep else torch.ones(width).bool()
+        for name, width in widths.items()
+    }
+
+
+def _mask(name: str, width: int, kept: Any) -> Tensor:
+    given = torch.as_tensor(kept)
+    if given.dtype == torch.bool:
+        if given.shape != (width,):
+            raise ChannelError(f'{name}: mask of {tuple(given.shape)} for width {width}')
+        mask = given.cpu()
+    else:
+        indices = given.to('cpu', torch.int64).reshape(-1)
+        if indices.numel() and (int(indices.min()) < 0 or int(indices.max()) >= width):
+            raise ChannelError(f'{name}: a kept index is outside 0..{width - 1}')
+        mask = torch.zeros(width, dtype=torch.bool)
+        mask[indices] = True
+    if not bool(mask.any()):
+        raise ChannelError(f'{name}: keeps nothing; keep at least one of its {width} channels')
+    return mask
+
+
+def round_count(
+    group: Group, count: float, *, round_to: int | None = None, minimum: int = 1
+) -> int:
+    """A number of choices that is allowed: whole, at least ``minimum``, at most the width.
+
+    Args:
+        group: the group.
+        count: wanted number of choices (may be fractional).
+        round_to: the producers' channels become a multiple of it (nearest, never 0); a width
+            that cannot be reached that way is kept whole.
+        minimum: fewest channels of a producer.
+    """
+    wanted = max(1, round(count), math.ceil(minimum / group.tied))
+    if round_to and round_to > 1:
+        step = round_to // math.gcd(round_to, group.tied)
+        wanted = max(step, round(wanted / step) * step)
+        while wanted * group.tied < minimum:
+            wanted += step
+    return min(wanted, group.width)
+
+
+def choose_keep(
+    groups: Sequence[Group],
+    scores: Mapping[str, Tensor],
+    counts: Mapping[str, float] | float,
+    *,
+    round_to: int | None = None,
+    minimum: int = 1,
+) -> dict[str, Tensor]:
+    """Keep the best-scored choices of each group.
+
+    Args:
+        groups: ``graph.groups``.
+        scores: group name -> float [width], larger = keep. Ties are already inside a choice:
+            score a choice by whatever of its channels.
+        counts: group name -> number of choices to keep, or one fraction (0..1] kept in all.
+            Groups without a score or a count are kept whole.
+        round_to: see `round_count`.
+        minimum: see `round_count`.
+
+    Returns:
+        Group name -> sorted kept indices, int64; valid for ``graph.plan`` and ``graph.cost``.
+    """
+    keep: dict[str, Tensor] = {}
+    for group in groups:
+        wanted = counts.get(group.name) if isinstance(counts, Mapping) else counts * group.width
+        if wanted is None or group.name not in scores:
+            continue
+        score = scores[group.name].detach().to('cpu', torch.float64)
+        if score.shape != (group.width,):
+            raise ChannelError(
+                f'{group.name}: scores of shape {tuple(score.shape)} for width {group.width}'
+            )
+        count = round_count(group, wanted, round_to=round_to, minimum=minimum)
+        order = torch.argsort(score, descending=True, stable=True)
+        keep[group.name] = torch.sort(order[:count]).values
+    return keep

@@ -1,0 +1,203 @@
+# Copyright 2026 uav_prune_perception contributors
+# SPDX-License-Identifier: Apache-2.0
+"""Rules for layers with weights: convolution, linear, normalisation, embedding."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from torch import Tensor
+from torch.fx import Node
+
+from .id_space import varying
+from .walk import GroupCount, Ids, IdWalk, Work, rule, shape_of
+
+
+def argument(node: Node, index: int, name: str, default: Any = None) -> Any:
+    """An operator's argument, given by position or by name."""
+    if len(node.args) > index:
+        return node.args[index]
+    return node.kwargs.get(name, default)
+
+
+def spread(channel_ids: Tensor, dim: int, shape: tuple[int, ...]) -> Tensor:
+    """One id per channel [C] as ids of a tensor of ``shape`` with the channels at ``dim``."""
+    view = [1] * len(shape)
+    view[dim] = channel_ids.numel()
+    return channel_ids.reshape(view).expand(shape)
+
+
+@rule('aten.conv1d', 'aten.conv2d', 'aten.conv3d')
+def convolution(walk: IdWalk, node: Node) -> Ids:
+    """New channels on the output; the weight's input dimension reads the input's channels."""
+    groups = int(argument(node, 6, 'groups', 1))
+    return _convolve(walk, node, groups, transposed=False)
+
+
+@rule('aten.conv_transpose1d', 'aten.conv_transpose2d', 'aten.conv_transpose3d')
+def transposed_convolution(walk: IdWalk, node: Node) -> Ids:
+    """As convolution, with the weight's first two dimensions swapped."""
+    groups = int(argument(node, 6, 'groups', 1))
+    return _convolve(walk, node, groups, transposed=True)
+
+
+@rule('aten.convolution')
+def general_convolution(walk: IdWalk, node: Node) -> Ids:
+    """The form that other operators decompose to."""
+    return _convolve(walk, node, int(node.args[8]), transposed=bool(node.args[6]))  # type: ignore[arg-type]
+
+
+def _convolve(walk: IdWalk, node: Node, groups: int, *, transposed: bool) -> Ids:
+    x, weight = node.args[0], node.args[1]
+    bias = argument(node, 2, 'bias')
+    shape, kernel = shape_of(node), shape_of(weight)
+    channel_dim = len(shape) - (len(kernel) - 1)
+    read = walk.channels(walk.ids(x), channel_dim)
+    name = walk.parameter(weight)
+    if name is None:
+        for ids in (read, walk.ids(weight)):
+            walk.freeze(ids, node, 'its weight is computed, not a parameter')
+        return walk.opaque(node, shape, 'its weight is computed, not a parameter')
+    whole_groups = groups > 1 and (min(kernel[:2]) == 1 or groups > read.numel() // groups)
+    tie = _tie_whole_groups if whole_groups else _tie_group_offsets
+    made = tie(walk, name, kernel, read, groups, transposed)
+    if bias is not None:
+        walk.attach(bias, made)
+    positions = shape_of(x) if transposed else shape
+    constant = math.prod(positions) / positions[channel_dim] * math.prod(kernel[2:])
+    if whole_groups:
+        walk.work.append(Work(node.name, constant * kernel[1], [read if transposed else made]))
+    else:
+        walk.work.append(Work(node.name, constant / groups, [read, made]))
+    return spread(made, channel_dim, shape)
+
+
+def _tie_whole_groups(
+    walk: IdWalk, name: str, kernel: tuple[int, ...], read: Tensor, groups: int, transposed: bool
+) -> Tensor:
+    """Groups die whole (depthwise: a group is one channel); ``groups`` shrinks with them."""
+    first = walk.slot(name, 0, kernel[0], 'norm' if read.numel() == groups else 'producer')
+    blocks = first.reshape(groups, -1)
+    walk.space.unite(blocks[:, :-1], blocks[:, 1:])
+    entering = read.reshape(groups, -1)
+    walk.space.unite(entering[:, :-1], entering[:, 1:])
+    walk.space.unite(entering[:, 0], blocks[:, 0])
+    walk.counts.append(GroupCount(name, 'groups', read, read.numel() // groups))
+    if transposed:
+        return blocks[:, :1].expand(groups, kernel[1]).reshape(-1)
+    return first
+
+
+def _tie_group_offsets(
+    walk: IdWalk, name: str, kernel: tuple[int, ...], read: Tensor, groups: int, transposed: bool
+) -> Tensor:
+    """Each group loses the same offsets; ``groups`` stays. With one group: nothing to tie."""
+    blocks = read.reshape(groups, -1)
+    if transposed:
+        consumed = walk.slot(name, 0, kernel[0], 'consumer').reshape(groups, -1)
+        walk.space.unite(blocks, consumed)
+        made = walk.slot(name, 1, kernel[1], 'producer').expand(groups, -1).reshape(-1)
+    else:
+        consumed = walk.slot(name, 1, kernel[1], 'consumer').expand(groups, -1)
+        walk.space.unite(blocks, consumed)
+        made = walk.slot(name, 0, kernel[0], 'producer')
+        lanes = made.reshape(groups, -1)
+        walk.space.unite(lanes[:-1], lanes[1:])
+    walk.space.unite(blocks[:-1], blocks[1:])
+    return made
+
+
+@rule('aten.linear')
+def linear(walk: IdWalk, node: Node) -> Ids:
+    """Reads the last dimension, makes new channels there."""
+    x, weight = node.args[0], node.args[1]
+    shape = shape_of(node)
+    name = walk.parameter(weight)
+    ids = walk.ids(x)
+    if name is None:
+        for each in (ids, walk.ids(weight)):
+            walk.freeze(each, node, 'its weight is computed, not a parameter')
+        return walk.opaque(node, shape, 'its weight is computed, not a parameter')
+    outputs, inputs = shape_of(weight)
+    read = walk.channels(ids, ids.dim() - 1)
+    walk.space.unite(read, walk.slot(name, 1, inputs, 'consumer'))
+    made = walk.slot(name, 0, outputs, 'producer')
+    if (bias := argument(node, 2, 'bias')) is not None:
+        walk.attach(bias, made)
+    walk.work.append(Work(node.name, math.prod(shape[:-1]), [read, made]))
+    return spread(made, len(shape) - 1, shape)
+
+
+@rule(
+    'aten._native_batch_norm_legit_no_training',
+    'aten._native_batch_norm_legit',
+    'aten._native_batch_norm_legit_functional',
+    'aten.batch_norm',
+    'aten.instance_norm',
+)
+def batch_norm(walk: IdWalk, node: Node) -> Ids:
+    """One scale and shift for each channel: parameters accompany their channel."""
+    ids = walk.ids(node.args[0])
+    channels = walk.channels(ids, 1)
+    for parameter in node.args[1:5]:
+        if isinstance(parameter, Node):
+            walk.attach(parameter, channels)
+    out = spread(channels, 1, tuple(ids.shape))
+    return (out, None, None) if isinstance(node.meta['val'], (tuple, list)) else out
+
+
+@rule('aten.group_norm')
+def group_norm(walk: IdWalk, node: Node) -> Ids:
+    """Statistics over a group of channels: whole groups may die, single channels may not."""
+    ids = walk.ids(node.args[0])
+    channels = walk.channels(ids, 1)
+    groups = int(node.args[1])  # type: ignore[arg-type]
+    for parameter in (argument(node, 2, 'weight'), argument(node, 3, 'bias')):
+        if parameter is not None:
+            walk.attach(parameter, channels)
+    name = walk.parameter(argument(node, 2, 'weight'))
+    if groups == 1 or name is None:
+        walk.freeze(channels, node, 'its statistics mix all channels')
+    else:
+        blocks = channels.reshape(groups, -1)
+        walk.space.unite(blocks[:, :-1], blocks[:, 1:])
+        walk.counts.append(GroupCount(name, 'num_groups', channels, blocks.shape[1]))
+    return spread(channels, 1, tuple(ids.shape))
+
+
+@rule('aten.layer_norm', 'aten.rms_norm')
+def layer_norm(walk: IdWalk, node: Node) -> Ids:
+    """Statistics over the last dimensions: channels that lie there stay."""
+    ids = walk.ids(node.args[0])
+    over = len(node.args[1])  # type: ignore[arg-type]
+    mixed = [dim for dim in varying(ids) if dim >= ids.dim() - over]
+    if mixed:
+        walk.freeze(ids, node, 'its statistics mix all channels')
+    for parameter in (argument(node, 2, 'weight'), argument(node, 3, 'bias')):
+        if parameter is not None and over == 1:
+            walk.attach(parameter, walk.channels(ids, ids.dim() - 1))
+        elif parameter is not None:
+            walk.freeze(ids, node, 'its parameters span several dimensions')
+    return ids
+
+
+@rule('aten.embedding')
+def embedding(walk: IdWalk, node: Node) -> Ids:
+    """A table whose columns are new channels."""
+    name = walk.parameter(node.args[0])
+    shape = shape_of(node)
+    if name is None:
+        return walk.opaque(node, shape, 'its table is computed')
+    return spread(walk.slot(name, 1, shape[-1], 'producer'), len(shape) - 1, shape)
+
+
+@rule('aten.prelu')
+def prelu(walk: IdWalk, node: Node) -> Ids:
+    """One slope for all channels, or one for each."""
+    ids = walk.ids(node.args[0])
+    if shape_of(node.args[1])[0] > 1:
+        channels = walk.channels(ids, 1)
+        walk.attach(node.args[1], channels)
+        return spread(channels, 1, tuple(ids.shape))
+    return ids

@@ -1,0 +1,275 @@
+# Copyright 2026 uav_prune_perception contributors
+# SPDX-License-Identifier: Apache-2.0
+"""Walk an exported graph once with an id tensor beside each activation.
+
+Each operator has a *rule* (see the ``rules_*`` files) that says what happens to ids. An operator
+without a rule freezes the ids it reads and says so: what cannot be followed is never cut.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.fx import Node
+from torch.utils import _pytree as pytree
+
+from .exported import Exported, module_path, operator_name
+from .id_space import FREE, IdSpace, compress, squeeze_constant, varying
+
+Ids = Tensor | tuple[Any, ...] | list[Any] | None
+Rule = Callable[['IdWalk', Node], Ids]
+RULES: dict[str, Rule] = {}
+
+
+def rule(*operators: str) -> Callable[[Rule], Rule]:
+    """Register a rule for operators such as ``aten.relu`` or ``mylib.my_op``.
+
+    A rule gets the walk and the node and returns one id tensor for each output tensor. Use it
+    to teach the walk a custom operator::
+
+        @rule('mylib.smooth')
+        def smooth(walk: IdWalk, node: Node) -> Ids:
+            return walk.ids(node.args[0])  # channel i stays channel i
+    """
+
+    def register(function: Rule) -> Rule:
+        for name in operators:
+            RULES[name] = function
+        return function
+
+    return register
+
+
+@dataclass
+class Work:
+    """Multiply-accumulates of one node: ``constant * product(kept(ids) for ids in factors)``."""
+
+    node: str
+    constant: float
+    factors: list[Tensor]
+
+
+@dataclass
+class GroupCount:
+    """An integer attribute that equals ``len(ids) / each``: Conv2d.groups, GroupNorm.num_groups."""
+
+    parameter: str
+    attribute: str
+    ids: Tensor
+    each: int
+
+
+@dataclass
+class IdWalk:
+    """The state of one walk: ids of every value, slots of every parameter, work of every node.
+
+    A *slot* is one index of one dimension of a parameter or buffer; ``roles`` says what a
+    dimension does: ``producer`` (makes channels), ``norm`` (accompanies them: BatchNorm, bias,
+    layer scale) or ``consumer`` (reads them).
+    """
+
+    exported: Exported
+    space: IdSpace = field(default_factory=IdSpace)
+    values: dict[Node, Ids] = field(default_factory=dict)
+    known: dict[Node, Any] = field(default_factory=dict)
+    slots: dict[tuple[str, int], Tensor] = field(default_factory=dict)
+    roles: dict[tuple[str, int], str] = field(default_factory=dict)
+    elements: dict[str, Tensor] = field(default_factory=dict)
+    work: list[Work] = field(default_factory=list)
+    counts: list[GroupCount] = field(default_factory=list)
+    unfollowed: set[str] = field(default_factory=set)
+
+    # -- what rules use ---------------------------------------------------------------------
+
+    def ids(self, argument: Any) -> Tensor:
+        """Ids of one tensor argument, canonical, stride 0 where they do not vary."""
+        if isinstance(argument, Node):
+            name = self.parameter(argument)
+            if name is not None:
+                return self._element_ids(name, argument)
+            value = self.values.get(argument)
+            if isinstance(value, Tensor):
+                return self.space.canonical(value)
+            return torch.zeros(shape_of(argument), dtype=torch.int64)
+        return torch.zeros((), dtype=torch.int64)
+
+    def parameter(self, argument: Any) -> str | None:
+        """Name of the parameter or floating-point buffer that ``argument`` is, if it is one."""
+        if isinstance(argument, Node) and argument.op == 'placeholder':
+            return self.exported.parameters.get(argument.name)
+        return None
+
+    def slot(self, name: str, dim: int, size: int, role: str) -> Tensor:
+        """Ids of the entries of one parameter dimension, int64 [size]; same parameter, same ids."""
+        key = (name, dim)
+        if key not in self.slots:
+            self.slots[key] = self.space.fresh(size)
+            self.roles[key] = role
+        return self.slots[key]
+
+    def attach(self, argument: Any, channel_ids: Tensor) -> None:
+        """Tie a per-channel parameter (BatchNorm weight, bias, ...) to channels [C]."""
+        name = self.parameter(argument)
+        if name is not None:
+            self.space.unite(self.slot(name, 0, channel_ids.numel(), 'norm'), channel_ids)
+        elif isinstance(argument, Node):
+            self.freeze(channel_ids, argument, 'meets a per-channel value that is computed')
+
+    def freeze(self, ids: Tensor, node: Node, why: str) -> None:
+        """Freeze ``ids``; the reason names the module, the operator and ``why``."""
+        where = module_path(node) or 'forward'
+        self.space.freeze(ids, f'{operator_name(node)} in {where}: {why}')
+
+    def opaque(self, node: Node, shape: tuple[int, ...], why: str) -> Tensor:
+        """Ids for a value that nothing is known about: one frozen id."""
+        one = self.space.fresh(1)
+        self.freeze(one, node, why)
+        return one.expand(shape) if shape else one.reshape(())
+
+    def channels(self, ids: Tensor, dim: int) -> Tensor:
+        """One id for each index of ``dim``: all positions of a channel live and die together."""
+        table = squeeze_constant(ids).movedim(dim, 0).flatten(1) if ids.dim() > 1 else ids
+        if table.dim() == 2:
+            if table.shape[1] > 1:
+                self.space.unite(table[:, :-1], table[:, 1:])
+            table = table[:, 0]
+        return self.space.canonical(table.expand(ids.shape[dim]))
+
+    # -- the walk -----------------------------------------------------------------------------
+
+    def run(self) -> IdWalk:
+        """Visit every node in order, then make every tensor rectangular."""
+        arguments = iter(self.exported.arguments)
+        for node in self.exported.graph_module.graph.nodes:
+            if node.op == 'placeholder':
+                self._placeholder(node, next(arguments))
+            elif node.op == 'call_function':
+                self.values[node] = self._apply(node)
+            elif node.op == 'get_attr':
+                self.values[node] = None
+        self._settle_elements()
+        self._make_rectangular()
+        return self
+
+    def _placeholder(self, node: Node, value: Any) -> None:
+        if not isinstance(value, Tensor):
+            self.values[node] = None
+        elif node.name in self.exported.constants:
+            self.known[node] = value
+            self.values[node] = self._constant(node, value)
+        elif node.name in self.exported.parameters:
+            if not value.is_floating_point():
+                self.known[node] = value
+        else:
+            self.values[node] = self.opaque(node, tuple(value.shape), 'network input')
+
+    def _constant(self, node: Node, value: Tensor) -> Tensor:
+        if value.numel() <= 1:
+            return torch.full(tuple(value.shape), FREE)
+        return self.opaque(node, tuple(value.shape), 'a tensor that the forward made itself')
+
+    def _apply(self, node: Node) -> Ids:
+        self._evaluate_known(node)
+        function = RULES.get(operator_name(node))
+        try:
+            if function is not None:
+                return function(self, node)
+            why = 'no rule for this operator'
+        except (RuntimeError, IndexError, ValueError, TypeError, AttributeError) as error:
+            why = f'its rule does not fit this call ({str(error).splitlines()[0]})'
+        self.unfollowed.add(operator_name(node))
+        for argument in node.all_input_nodes:
+            for ids in self.leaves(argument):
+                self.freeze(ids, node, why)
+        return pytree.tree_map(
+            lambda value: (
+                self.opaque(node, tuple(value.shape), why) if isinstance(value, Tensor) else None
+            ),
+            node.meta.get('val'),
+        )
+
+    def leaves(self, node: Node) -> Iterator[Tensor]:
+        """Every id tensor of a node's value (parameters by element)."""
+        if self.parameter(node) is not None:
+            yield self.ids(node)
+            return
+        for leaf in pytree.tree_leaves(self.values.get(node)):
+            if isinstance(leaf, Tensor):
+                yield self.space.canonical(leaf)
+
+    def _evaluate_known(self, node: Node) -> None:
+        """Compute integer values that depend on no input: they may index channels."""
+        value = node.meta.get('val')
+        if not isinstance(value, Tensor) or value.is_floating_point() or value.numel() > 1 << 20:
+            return
+        if all(argument in self.known for argument in node.all_input_nodes):
+            arguments = torch.fx.map_arg(node.args, self.known.__getitem__)
+            options = torch.fx.map_arg(node.kwargs, self.known.__getitem__)
+            try:
+                self.known[node] = node.target(*arguments, **options)  # type: ignore[operator]
+            except (RuntimeError, TypeError):
+                return
+
+    def _element_ids(self, name: str, node: Node) -> Tensor:
+        """Ids of a parameter that is used like an activation (layer scale, position table)."""
+        if name not in self.elements:
+            shape = shape_of(node)
+            count = 1
+            for size in shape:
+                count *= size
+            if count > 1 << 20:
+                self.elements[name] = self.opaque(node, shape, 'a large table used as a value')
+            elif count <= 1:
+                self.elements[name] = torch.full(shape, FREE)
+            else:
+                self.elements[name] = self.space.fresh(count).reshape(shape)
+        return self.space.canonical(self.elements[name])
+
+    def _settle_elements(self) -> None:
+        """A parameter used by element is cut along the one dimension where its classes vary."""
+        for name, elements in self.elements.items():
+            ids = self.space.canonical(elements)
+            dims = varying(ids)
+            if len(dims) > 1:
+                self._tie(ids, dims)
+                ids = self.space.canonical(elements)
+                dims = varying(ids)
+            for dim in dims:
+                along = squeeze_constant(ids).reshape(-1)
+                self.space.unite(self.slot(name, dim, along.numel(), 'norm'), along)
+
+    def _make_rectangular(self) -> None:
+        """Tensors stay grids: where ids vary along several dimensions, tie equal offsets.
+
+        After ``view(B, g, C / g, ...)`` the same offset must die in each of the g blocks.
+        """
+        changed = True
+        while changed:
+            changed = False
+            for value in self.values.values():
+                for leaf in pytree.tree_leaves(value):
+                    if not isinstance(leaf, Tensor):
+                        continue
+                    ids = self.space.canonical(leaf)
+                    if len(dims := varying(ids)) > 1:
+                        self._tie(ids, dims)
+                        changed = True
+
+    def _tie(self, ids: Tensor, dims: tuple[int, ...]) -> None:
+        free = max(dims, key=lambda dim: (ids.shape[dim], dim))
+        self.channels(ids, free)
+
+
+def shape_of(node: Any) -> tuple[int, ...]:
+    """Shape of a node's (single) tensor value."""
+    return tuple(int(size) for size in node.meta['val'].shape)
+
+
+def fit(ids: Tensor, shape: tuple[int, ...]) -> Tensor:
+    """``ids`` with constant dimensions stretched or shrunk to ``shape`` (same rank)."""
+    small = squeeze_constant(compress(ids))
+    return small.expand(shape)
