@@ -14,9 +14,13 @@ from uav_prune_perception.methods.run_folder import RunFolder, RunFolderError, f
 
 
 def test_a_finished_stage_is_found_by_the_next_run_and_only_under_its_key(tmp_path: Path) -> None:
+    def write(folder: Path) -> dict[str, float]:
+        (folder / 'x').write_text('w')
+        return {'score': 0.5}
+
     with RunFolder(tmp_path / 'run') as run:
         assert run.stage('dense', 'a1') is None
-        run.finish('dense', 'a1', {'score': 0.5}, lambda f: (f / 'x').write_text('w') and None)
+        run.finish('dense', 'a1', write)
     with RunFolder(tmp_path / 'run') as run:
         stage = run.stage('dense', 'a1')
         assert stage is not None
@@ -26,20 +30,20 @@ def test_a_finished_stage_is_found_by_the_next_run_and_only_under_its_key(tmp_pa
 
 
 def test_a_stage_that_fails_midway_leaves_nothing(tmp_path: Path) -> None:
-    def half(folder: Path) -> None:
+    def half(folder: Path) -> dict[str, float]:
         (folder / 'x').write_text('half')
         raise OSError('no space left on device')
 
     with RunFolder(tmp_path / 'run') as run:
         with pytest.raises(OSError, match='no space'):
-            run.finish('dense', 'a1', {}, half)
+            run.finish('dense', 'a1', half)
         assert run.stage('dense', 'a1') is None
         assert [path.name for path in run.path.iterdir()] == ['run.json']
 
 
 def test_fresh_forgets_but_a_foreign_folder_is_refused(tmp_path: Path) -> None:
     with RunFolder(tmp_path / 'run') as run:
-        run.finish('dense', 'a1', {}, lambda folder: None)
+        run.finish('dense', 'a1', lambda folder: {})
     with RunFolder(tmp_path / 'run', fresh=True) as run:
         assert run.stage('dense', 'a1') is None
     (tmp_path / 'thesis').mkdir()

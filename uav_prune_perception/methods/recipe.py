@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal, Union, get_args, get_origin
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, ValidationError, model_validator
 
 from .recipe_source import KeyPath, RecipeError, RecipeSource, assign, read_source
 
@@ -37,16 +37,27 @@ class NetworkSection(Section):
 
 
 class FitSection(Section):
-    """One training phase; the fields are those of `training.FitOptions`."""
+    """One training phase: the fields of `training.fit_options.FitOptions`, with their ranges."""
 
     epochs: int = Field(ge=0)
-    batch_size: int = Field(default=32, ge=1)
-    optimizer: Literal['sgd', 'adamw'] = 'adamw'
-    learning_rate: float = Field(default=2e-3, gt=0)
-    weight_decay: float = Field(default=1e-4, ge=0)
-    warmup_epochs: float = Field(default=0.5, ge=0)
+    batch_size: int = Field(default=16, ge=1)
+    lr: float = Field(default=3e-3, gt=0)
+    weight_decay: float = Field(default=0.02, ge=0)
+    warmup_epochs: float = Field(default=1.0, ge=0)
+    optimizer: Literal['adamw', 'sgd'] = 'adamw'
+    ema: bool = True
+    ema_decay: float = Field(default=0.99, gt=0, lt=1)
     clip_norm: float = Field(default=10.0, ge=0)
-    ema: float = Field(default=0.0, ge=0, lt=1)
+    threads: int | None = Field(default=None, ge=1)
+    final_lr: float = Field(default=0.02, ge=0, le=1)
+    evaluate_every: int = Field(default=0, ge=0)
+    device: str = 'cpu'
+
+
+class FinetuneSection(FitSection):
+    """Training after each cut."""
+
+    distil: bool = False
 
 
 class LevelSection(Section):
@@ -105,8 +116,9 @@ class Recipe(Section):
     network: NetworkSection
     train: FitSection
     prune: PruneSection
-    finetune: FitSection
+    finetune: FinetuneSection
     export: ExportSection = ExportSection()
+    _source: RecipeSource | None = PrivateAttr(default=None)
 
     @model_validator(mode='after')
     def _trained_somewhere(self) -> Recipe:
@@ -117,6 +129,10 @@ class Recipe(Section):
     def document(self) -> dict[str, Any]:
         """As plain JSON values, with every default written out."""
         return self.model_dump(mode='json', by_alias=True)
+
+    def place(self, path: KeyPath) -> str:
+        """Where the value at ``path`` was given: ``file:line``."""
+        return self._source.place(path) if self._source is not None else self.name
 
 
 def load_recipe(path: str | Path, assignments: Sequence[str] = ()) -> Recipe:
@@ -142,18 +158,15 @@ def check_recipe(source: RecipeSource) -> Recipe:
         RecipeError: a misspelt key if there is one, else the first fault of the file.
     """
     try:
-        return Recipe.model_validate(source.values)
+        recipe = Recipe.model_validate(source.values)
+        recipe._source = source
+        return recipe
     except ValidationError as error:
         faults = [_fault(item, source) for item in error.errors()]
     faults.sort(key=lambda fault: fault[0])
     more = len(faults) - 1
     tail = f' (and {more} more fault{"s" if more > 1 else ""})' if more else ''
     raise RecipeError(faults[0][1] + tail)
-
-
-def fault_at(source: RecipeSource, path: KeyPath, message: str) -> RecipeError:
-    """An error about the value at ``path``."""
-    return RecipeError(f'{source.place(path)}: {message}')
 
 
 def _fault(item: Any, source: RecipeSource) -> tuple[int, str]:

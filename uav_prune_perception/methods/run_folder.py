@@ -68,14 +68,12 @@ class RunFolder:
         folder = self.path / f'{name}-{key}'
         return folder if (folder / STAGE).is_file() else None
 
-    def finish(
-        self, name: str, key: str, facts: dict[str, Any], write: Callable[[Path], None]
-    ) -> Path:
-        """Make a stage: ``write`` fills its folder, ``facts`` go to its stage.json."""
+    def finish(self, name: str, key: str, write: Callable[[Path], dict[str, Any]]) -> Path:
+        """Make a stage: ``write`` fills its folder and returns the facts for its stage.json."""
         target = self.path / f'{name}-{key}'
         staging = Path(tempfile.mkdtemp(prefix=f'.{name}.partial-', dir=self.path))
         try:
-            write(staging)
+            facts = write(staging)
             text = json.dumps(facts, indent=1, ensure_ascii=False) + '\n'
             (staging / STAGE).write_text(text, encoding='utf-8')
             for path in sorted(staging.rglob('*')):

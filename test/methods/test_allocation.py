@@ -1,0 +1,116 @@
+# Copyright 2026 uav_prune_perception contributors
+# SPDX-License-Identifier: Apache-2.0
+"""Budgets are met within one percent, bounds are respected, the impossible is said."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+import pytest
+import torch
+
+from uav_prune_perception.methods.allocation import GlobalThreshold, Uniform, group_bounds
+from uav_prune_perception.methods.interfaces import Bounds, Keep, MethodError, RatioAllocator
+
+WIDTHS = {'a': 16, 'b': 32, 'c': 48, 'd': 64, 'e': 64}
+ALLOCATORS = [GlobalThreshold(), Uniform()]
+
+
+def cost(keep: Keep) -> float:
+    """A chain of 3x3 convolutions, 3 channels in, 10 out, on ever smaller maps."""
+    widths = [3, *(int(keep[name].sum()) for name in WIDTHS), 10]
+    areas = [64 * 64 // (2**depth) for depth in range(len(widths))]
+    layers = zip(areas, pairwise(widths), strict=False)
+    return float(sum(9 * area * before * after for area, (before, after) in layers))
+
+
+def scores(seed: int = 0) -> dict[str, torch.Tensor]:
+    generator = torch.Generator().manual_seed(seed)
+    return {name: torch.rand(width, generator=generator) for name, width in WIDTHS.items()}
+
+
+def bounds(least: int = 2, round_to: int = 1) -> dict[str, Bounds]:
+    return {
+        name: group_bounds(
+            width, 1, width, min_channels=least, round_to=round_to, max_cut=0.95
+        )
+        for name, width in WIDTHS.items()
+    }
+
+
+FULL = cost({name: torch.ones(width, dtype=torch.bool) for name, width in WIDTHS.items()})
+
+
+@pytest.mark.parametrize('allocator', ALLOCATORS, ids=['global', 'uniform'])
+@pytest.mark.parametrize('share', [0.9, 0.7, 0.45, 0.25, 0.1])
+@pytest.mark.parametrize('round_to', [1, 4])
+def test_the_budget_is_met_within_one_percent(
+    allocator: RatioAllocator, share: float, round_to: int
+) -> None:
+    keep = allocator.allocate(scores(), cost, share * FULL, bounds(round_to=round_to))
+    assert cost(keep) == pytest.approx(share * FULL, rel=0.01)
+    for name, mask in keep.items():
+        assert mask.dtype == torch.bool
+        assert len(mask) == WIDTHS[name]
+        assert int(mask.sum()) >= 2
+        assert int(mask.sum()) % round_to == 0 or int(mask.sum()) == 2
+
+
+@pytest.mark.parametrize('allocator', ALLOCATORS, ids=['global', 'uniform'])
+def test_within_a_group_the_best_stay(allocator: RatioAllocator) -> None:
+    given = scores()
+    keep = allocator.allocate(given, cost, 0.5 * FULL, bounds())
+    for name, mask in keep.items():
+        if not mask.all():
+            assert given[name][mask].min() >= given[name][~mask].max()
+
+
+def test_the_global_threshold_cuts_where_scores_are_small() -> None:
+    given = scores()
+    given['d'] = given['d'] * 0.01
+    keep = GlobalThreshold().allocate(given, cost, 0.6 * FULL, bounds())
+    shares = {name: float(mask.float().mean()) for name, mask in keep.items()}
+    assert min(shares, key=shares.__getitem__) == 'd'
+    assert shares['a'] > 0.8
+
+
+def test_all_of_it_costs_nothing() -> None:
+    keep = GlobalThreshold().allocate(scores(), cost, FULL, bounds())
+    assert all(bool(mask.all()) for mask in keep.values())
+
+
+def test_equal_scores_are_cut_in_the_same_way_each_time() -> None:
+    given = {name: torch.ones(width) for name, width in WIDTHS.items()}
+    first = GlobalThreshold().allocate(given, cost, 0.5 * FULL, bounds())
+    second = GlobalThreshold().allocate(given, cost, 0.5 * FULL, bounds())
+    assert all(torch.equal(first[name], second[name]) for name in WIDTHS)
+    assert cost(first) == pytest.approx(0.5 * FULL, rel=0.01)
+
+
+@pytest.mark.parametrize('allocator', ALLOCATORS, ids=['global', 'uniform'])
+def test_a_budget_below_the_narrowest_network_is_refused(allocator: RatioAllocator) -> None:
+    with pytest.raises(MethodError, match=r'narrowest network allowed has .* lower prune'):
+        allocator.allocate(scores(), cost, 0.01 * FULL, bounds(least=8))
+
+
+def test_a_budget_between_the_steps_is_refused_with_the_nearest() -> None:
+    only = {'a': torch.rand(8), 'b': torch.rand(8)}
+
+    def coarse(keep: Keep) -> float:
+        return float(keep['a'].sum() * keep['b'].sum())
+
+    limits = {name: Bounds(4, 4) for name in only}
+    with pytest.raises(MethodError, match='nearest that whole channels can make'):
+        GlobalThreshold().allocate(only, coarse, 40.0, limits)
+
+
+def test_the_cap_counts_from_the_dense_network() -> None:
+    settings = {'min_channels': 4, 'round_to': 8, 'max_cut': 0.9}
+    assert group_bounds(20, 1, 100, **settings).least == 10
+    assert group_bounds(3, 1, 3, **settings).least == 3
+
+
+def test_tied_channels_count_as_one_choice() -> None:
+    limits = group_bounds(32, 4, 32, min_channels=6, round_to=8, max_cut=1.0)
+    assert limits.least == 2, '6 channels are 2 choices of 4'
+    assert limits.round_to == 2, '8 channels are 2 choices of 4'

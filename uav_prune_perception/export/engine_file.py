@@ -1,0 +1,85 @@
+# Copyright 2026 uav_prune_perception contributors
+# SPDX-License-Identifier: Apache-2.0
+"""One level's network as the file that flies: written, proved, and judged as that file."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import nn
+
+from uav_prune_perception.ladder import Accuracy
+from uav_prune_perception.onboard.engines.onnx_runtime import OnnxRuntimeEngine
+from uav_prune_perception.training.task import LearningTask, Predict
+
+from .onnx_export import export_onnx
+from .verification import open_engine, verify_onnx
+
+MODEL = 'model.onnx'
+REAL_PICTURES = 6
+
+
+@dataclasses.dataclass(frozen=True)
+class EngineFacts:
+    """What was found out about an exported file.
+
+    Attributes:
+        accuracy: of the file in ONNX Runtime, on the test split.
+        relative_error: largest difference to the torch network; see `Agreement`.
+        compared_on: number of inputs behind ``relative_error``.
+        opset: ONNX operator set.
+    """
+
+    accuracy: Accuracy
+    relative_error: float
+    compared_on: int
+    opset: int
+
+    def document(self) -> dict[str, Any]:
+        """As plain JSON values."""
+        return dataclasses.asdict(self)
+
+    @classmethod
+    def from_document(cls, document: dict[str, Any]) -> EngineFacts:
+        """Back from `document`."""
+        return cls(**{**document, 'accuracy': Accuracy(**document['accuracy'])})
+
+
+def make_engine_file(
+    model: nn.Module, task: LearningTask, folder: Path, *, opset: int, tolerance: float
+) -> EngineFacts:
+    """Write ``folder/model.onnx``, prove that it equals ``model``, measure its test accuracy.
+
+    Raises:
+        ExportError: it cannot be written, or it computes something else.
+    """
+    path = export_onnx(
+        model, task.example_input(), folder / MODEL, input_name=task.input.tensor,
+        output_name=task.decode.tensor, opset=opset,
+    )
+    agreement = verify_onnx(model, path, comparison_inputs(task), tolerance=tolerance)
+    accuracy = task.evaluate(engine_predict(open_engine(path)), split='test', batch_size=1)
+    return EngineFacts(accuracy, agreement.relative_error, agreement.inputs, opset)
+
+
+def comparison_inputs(task: LearningTask) -> Iterator[NDArray[np.float32]]:
+    """Real training pictures, then one of noise: float32 [1, C, H, W] each."""
+    shape = task.example_input().shape
+    for batch in task.calibration_batches(REAL_PICTURES, batch_size=1):
+        yield batch.contiguous().numpy()
+    yield np.random.default_rng(0).standard_normal(tuple(shape)).astype(np.float32)
+
+
+def engine_predict(engine: OnnxRuntimeEngine) -> Predict:
+    """A loaded engine, for `LearningTask.evaluate`."""
+    name = engine.output_names[0]
+
+    def predict(images: NDArray[np.float32]) -> NDArray[np.float32]:
+        return engine.infer(images)[name]
+
+    return predict

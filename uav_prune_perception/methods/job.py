@@ -1,0 +1,133 @@
+# Copyright 2026 uav_prune_perception contributors
+# SPDX-License-Identifier: Apache-2.0
+"""From a recipe to a ladder: the whole job, stage by stage, each found again by the next run."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+from uav_prune_perception.datasets.detection_set import DatasetError
+from uav_prune_perception.export.engine_file import MODEL, EngineFacts, make_engine_file
+from uav_prune_perception.export.ladder_export import ExportedLevel, write_ladder
+from uav_prune_perception.export.profiling import device_name, profile_levels, slower_levels
+from uav_prune_perception.ladder import Ladder
+from uav_prune_perception.ladder.writer import check_target
+from uav_prune_perception.training.task import LearningTask
+from uav_prune_perception.training.task_factory import make_task
+
+from .driver import BuiltLevel, Driver, base_key
+from .interfaces import Reporter
+from .recipe import Recipe
+from .recipe_source import KeyPath, RecipeError
+from .run_folder import RunFolder, fingerprint
+
+RUNS = '.uav_prune'
+
+
+def prune(
+    recipe: Recipe,
+    output: str | Path,
+    reporter: Reporter,
+    *,
+    run_folder: str | Path | None = None,
+    fresh: bool = False,
+    overwrite: bool = False,
+) -> Ladder:
+    """Do all that a recipe asks.
+
+    Args:
+        recipe: the job.
+        output: the ladder folder to write.
+        reporter: is told how it goes.
+        run_folder: where finished stages lie; None: ``.uav_prune/<recipe>-<hash>`` beside
+            ``output``.
+        fresh: forget what earlier runs have finished.
+        overwrite: replace an existing ladder.
+
+    Raises:
+        LadderError, RecipeError, DatasetError, NetworkError, WeightsError, MethodError: bad
+            input, found as early as it can be.
+        TrainingError, ExportError, RunFolderError: something failed on the way; what was
+            finished is kept.
+    """
+    target = Path(output).expanduser().absolute()
+    check_target(target, overwrite=overwrite)
+    task = open_task(recipe, reporter)
+    key = base_key(recipe, task)
+    folder = Path(run_folder) if run_folder else target.parent / RUNS / f'{recipe.name}-{key}'
+    with RunFolder(folder, fresh=fresh) as run:
+        levels = Driver(recipe, task, run, reporter).build()
+        exported = [_export(level, recipe, task, run, reporter) for level in levels]
+        reporter.phase('measuring latency, levels taking turns', recipe.export.profile_runs)
+        profiles = profile_levels(
+            {level.name: level.files[MODEL] for level in exported},
+            runs=recipe.export.profile_runs,
+            threads=recipe.export.threads,
+            progress=lambda done, total: reporter.step(done, f'round {done} of {total}'),
+        )
+        for line in slower_levels(profiles):
+            reporter.warn(line)
+        reporter.phase('writing the ladder', 1)
+        return write_ladder(
+            target, exported, name=recipe.name, task=task, method=recipe.prune.method,
+            seed=recipe.seed, recipe=recipe.document(), device=device_name(),
+            profiles=profiles, overwrite=overwrite,
+        )
+
+
+def open_task(recipe: Recipe, reporter: Reporter) -> LearningTask:
+    """The data of a recipe, ready to learn from.
+
+    Raises:
+        DatasetError: the data is missing or damaged.
+        RecipeError: a key of ``data`` is wrong; names its line.
+    """
+    reporter.phase(f'loading data: {recipe.data.get("kind", "no kind given")}', 1)
+    try:
+        task = make_task(recipe.data)
+    except DatasetError as error:
+        match = re.match(r'(data(?:\.\w+)+): ', str(error))
+        if match is None:
+            raise
+        path: KeyPath = tuple(match.group(1).split('.'))
+        raise RecipeError(f'{recipe.place(path)}: {error}') from None
+    except (TypeError, ValueError) as error:
+        if type(error) not in (TypeError, ValueError):
+            raise
+        # A value of the wrong kind, such as a text for a number, fails inside the reader.
+        raise RecipeError(f'{recipe.place(("data",))}: data: {error}') from None
+    size = f'{task.input.width}x{task.input.height} {task.input.color}'
+    reporter.note(f'data: {task.kind}, {len(task.classes)} classes, pictures {size}')
+    return task
+
+
+def _export(
+    level: BuiltLevel, recipe: Recipe, task: LearningTask, run: RunFolder, reporter: Reporter
+) -> ExportedLevel:
+    settings = recipe.export
+    key = fingerprint(level.key, settings.opset, settings.tolerance)
+    name = f'engine-{level.name}'
+    reporter.phase(f'{level.name}: ONNX, proof, test accuracy', 1)
+    stage = run.stage(name, key)
+    if stage is None:
+
+        def write(folder: Path) -> dict[str, Any]:
+            facts = make_engine_file(
+                level.model, task, folder, opset=settings.opset, tolerance=settings.tolerance
+            )
+            return facts.document()
+
+        stage = run.finish(name, key, write)
+    facts = EngineFacts.from_document(run.facts(stage))
+    accuracy = facts.accuracy
+    reporter.note(
+        f'{level.name}: ONNX equals torch within {facts.relative_error:.1e} on '
+        f'{facts.compared_on} inputs; {accuracy.metric} {accuracy.value:.4f} on '
+        f'{accuracy.split} (n = {accuracy.n})'
+    )
+    return ExportedLevel(
+        level.name, level.macs, level.kept_macs, level.params, accuracy,
+        {MODEL: stage / MODEL, **level.files},
+    )
