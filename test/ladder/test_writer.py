@@ -225,7 +225,8 @@ def test_the_leftovers_of_a_living_writer_are_not_touched(tmp_path):
     with plain_ladder.writer(tmp_path / 'ladder') as first:
         plain_ladder.add_level(first, '100', b'first')
         plain_ladder.write(tmp_path / 'ladder', b'second')
-        assert first.level_folder('50').is_dir()
+        kept = first.level_folder('50').parent / '100/model.onnx'
+        assert kept.read_bytes() == b'first100'
     ladder = open_ladder(tmp_path / 'ladder')
     assert ladder.file(ladder.levels[0]).read_bytes() == b'second100'
 
