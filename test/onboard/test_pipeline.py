@@ -354,3 +354,18 @@ def test_close_frees_the_engines_and_load_makes_new_ones(rig):
     assert r.pipeline.control().index == -1
     r.pipeline.load()
     assert r.pipeline.level.name == '100'
+
+
+def test_an_engine_that_hangs_does_not_hang_stop(rig, monkeypatch):
+    monkeypatch.setattr('uav_prune_perception.onboard.pipeline.JOIN_S', 0.2)
+    r = rig()
+    engine = r.engines['100']
+    engine.gate.clear()
+    r.submit()
+    assert engine.entered.wait(5)
+    began = time.monotonic()
+    r.pipeline.stop()
+    assert time.monotonic() - began < 5
+    assert 'has not answered' in r.pipeline.health.last_error
+    engine.gate.set()
+    assert r.settle().processed == 1  # late, but accounted for
