@@ -6,7 +6,7 @@
     build_interfaces.py PACKAGE FOLDER [--prefix PREFIX] [--version VERSION] [-j JOBS]
 
 FOLDER holds ``msg/*.msg``. The running Python must have the ROS 2 wheels; into its environment
-(or PREFIX) go one extension module (C structs, type hashes, Fast DDS type support, Python
+(or PREFIX) go one extension module (C structs, type hashes, type supports, Python
 conversion), the Python classes, the definitions and the ament index entries. No cmake, no ament.
 A ROS 2 machine has the package from apt and needs none of this.
 """
@@ -27,15 +27,15 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
-TYPESUPPORT = 'rosidl_typesupport_fastrtps_c'
+# Fast DDS serialises through the first; rmw also asks for the second, and complains without it.
+TYPESUPPORTS = ('rosidl_typesupport_fastrtps_c', 'rosidl_typesupport_introspection_c')
 EXTENSION = f'_s__rosidl_typesupport_c{sysconfig.get_config_var("EXT_SUFFIX")}'
 RUNTIME_LIBRARIES = (
-    'rosidl_typesupport_fastrtps_c', 'rosidl_typesupport_c', 'rosidl_typesupport_fastrtps_cpp',
-    'fastcdr', 'rosidl_runtime_c', 'rcutils', 'rmw',
+    *TYPESUPPORTS, 'rosidl_typesupport_c', 'rosidl_typesupport_fastrtps_cpp', 'fastcdr',
+    'rosidl_runtime_c', 'rcutils', 'rmw',
 )
 PACKAGE_LIBRARIES = (
-    'rosidl_generator_c', 'rosidl_generator_py', 'rosidl_typesupport_fastrtps_c',
-    'rosidl_typesupport_c',
+    'rosidl_generator_c', 'rosidl_generator_py', 'rosidl_typesupport_c', *TYPESUPPORTS,
 )
 
 
@@ -110,13 +110,14 @@ def _collect_dependencies(files: Iterable[Path], share: Path, own: str, found: s
 
 
 def generate(build: Build) -> None:
-    """.idl -> type hashes, C structs, Fast DDS type support, Python classes."""
+    """.idl -> type hashes, C structs, type supports, Python classes."""
     # The functions, not the `rosidl` command: with the wheels it finds each entry point twice.
     from rosidl_generator_c import generate_c
     from rosidl_generator_py import generate_py
     from rosidl_generator_type_description import generate_type_hash
     from rosidl_typesupport_c import generate_c as generate_typesupport_c
     from rosidl_typesupport_fastrtps_c import generate_typesupport_fastrtps_c
+    from rosidl_typesupport_introspection_c import generate_c as generate_introspection_c
 
     share = build.ros / 'share'
     includes = [f'{package}:{share / package}' for package in build.dependencies]
@@ -126,11 +127,11 @@ def generate(build: Build) -> None:
     by_name = {Path(file).stem: file for file in hashes}
     pairs = [f'{idl}:{by_name[idl.stem]}' for idl in build.idl]
     generate_c(_arguments(build, 'rosidl_generator_c', type_description_tuples=pairs))
-    for generator in ('rosidl_generator_c', TYPESUPPORT):
+    for generator in ('rosidl_generator_c', *TYPESUPPORTS):
         _write_visibility_header(build, generator)
-    generate_typesupport_fastrtps_c(_arguments(build, TYPESUPPORT))
-    # One implementation only: it is called directly, without a library looked up at run time.
-    generate_typesupport_c(_arguments(build, 'rosidl_typesupport_c'), [TYPESUPPORT])
+    generate_typesupport_fastrtps_c(_arguments(build, TYPESUPPORTS[0]))
+    generate_introspection_c(_arguments(build, TYPESUPPORTS[1]))
+    generate_typesupport_c(_arguments(build, 'rosidl_typesupport_c'), list(TYPESUPPORTS))
     generate_py(_arguments(build, 'rosidl_generator_py'), ['rosidl_typesupport_c'])
 
 
@@ -226,6 +227,11 @@ def install(build: Build, extension: Path, prefix: Path, version: str) -> None:
     shutil.copy(extension, staging / extension.name)
     shutil.rmtree(site / build.package, ignore_errors=True)
     staging.rename(site / build.package)
+    # A type support is looked up at run time by its library's name; both are in the extension.
+    for typesupport in TYPESUPPORTS:
+        library = prefix / 'lib' / f'lib{build.package}__{typesupport}.so'
+        library.unlink(missing_ok=True)
+        library.symlink_to(site / build.package / extension.name)
 
 
 def _manifest(build: Build, version: str) -> str:
