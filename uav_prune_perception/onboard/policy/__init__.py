@@ -2,9 +2,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """Who chooses the level, and how."""
 
-from .base import Decision, LevelInfo, Observation, Policy, RecentLatency
+from .base import Decision, FrameTime, LevelInfo, Observation, Policy, RecentLatency
 from .registry import POLICIES, make_policy
 
 __all__ = [
-    'POLICIES', 'Decision', 'LevelInfo', 'Observation', 'Policy', 'RecentLatency', 'make_policy',
+    'POLICIES', 'Decision', 'FrameTime', 'LevelInfo', 'Observation', 'Policy', 'RecentLatency',
+    'make_policy',
 ]

@@ -21,6 +21,8 @@ FORCED = 'forced'
 RELEASED = 'released'
 STATIC = 'static'
 ENGINE_FAILED = 'engine_failed'
+ALARM = 'alarm'
+ENDURANCE = 'endurance'
 
 
 @dataclass(frozen=True)
@@ -34,6 +36,7 @@ class LevelInfo:
         accuracy: measured accuracy, 0..1.
         latency_ms: expected inference time (p50) on this board, measured at warm-up.
         usable: false when it failed to load or broke in flight.
+        energy_j: of one inference on this board, joules; nan = never measured.
     """
 
     index: int
@@ -42,6 +45,7 @@ class LevelInfo:
     accuracy: float
     latency_ms: float
     usable: bool
+    energy_j: float = float('nan')
 
 
 @dataclass(frozen=True)
@@ -59,6 +63,15 @@ class RecentLatency:
 
 
 @dataclass(frozen=True)
+class FrameTime:
+    """One processed frame: on which level, and how long it took (as in `Timings`)."""
+
+    level: int
+    total_ms: float
+    inference_ms: float
+
+
+@dataclass(frozen=True)
 class Observation:
     """Everything a policy may look at in one tick.
 
@@ -69,6 +82,8 @@ class Observation:
         latency: recent latency of the active level, cleared at every change of level.
         battery: nan in every field when unknown or too old.
         board: likewise.
+        frames: processed since the last tick, oldest first, also those of a former level.
+        input_hz: rate at which frames came in lately; nan = unknown.
     """
 
     now_s: float
@@ -77,6 +92,8 @@ class Observation:
     latency: RecentLatency
     battery: BatteryState
     board: BoardState
+    frames: tuple[FrameTime, ...] = ()
+    input_hz: float = float('nan')
 
 
 @dataclass(frozen=True)
@@ -87,11 +104,13 @@ class Decision:
         level: index; equal to the active one when nothing changes.
         code: one of the constants of this module.
         reason: plain words with the numbers behind the decision, ready to print.
+        every: process only every n-th frame; 1 = all.
     """
 
     level: int
     code: str
     reason: str
+    every: int = 1
 
 
 class Policy(Protocol):

@@ -39,12 +39,18 @@ class BoardState:
         temperature_c: hottest meaningful sensor.
         load: busiest of CPU (mean over cores) and GPU, 0..1.
         received_s: `time.monotonic` seconds of the reading.
+        throttle_c: where the kernel starts to slow the chip down.
+        alarm: latest over-current or under-voltage event in words; '' = none yet.
+        alarm_s: `time.monotonic` seconds of that event.
     """
 
     power_w: float = NAN
     temperature_c: float = NAN
     load: float = NAN
     received_s: float = NAN
+    throttle_c: float = NAN
+    alarm: str = ''
+    alarm_s: float = NAN
 
 
 class Telemetry:

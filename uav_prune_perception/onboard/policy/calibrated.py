@@ -1,0 +1,307 @@
+# Copyright 2026 uav_prune_perception contributors
+# SPDX-License-Identifier: Apache-2.0
+"""The default policy: the most valuable level that keeps deadline, power, energy and heat."""
+
+from __future__ import annotations
+
+import math
+
+from .base import (
+    ALARM,
+    BATTERY,
+    DEADLINE,
+    ENDURANCE,
+    HOLD,
+    POWER,
+    RECOVERED,
+    TEMPERATURE,
+    Decision,
+    Observation,
+)
+from .calibrated_options import CalibratedOptions
+from .endurance import Endurance
+from .forecast import Forecast, forecasts
+from .power_model import SCALE_STD, PowerModel
+from .slow_down import SlowDown
+from .thermal_model import ThermalModel
+
+OVERHEAD_FRAMES = 60
+MIN_FRAMES = 5  # before these the deadline is no reason to leave a level
+NEAR_BEST = 0.005  # where no level keeps the deadline often enough, the best attainable counts
+TAKEN_BACK_S = 3.0  # a step up that lasts less was a mistake
+FORGIVEN_S = 60.0
+ALARM_FRESH_S = 3.0
+ALARM_SAVES = 0.85  # an alarm must be answered by this share of the inference's watts or less
+UNMEASURED_SCALE_STD = 0.6
+RESERVE_SIGMA = 1.0  # power must be this sure to stay under its limit before a step up
+KEEP_SIGMA = 0.3
+MARGIN_W = 0.1
+
+
+class CalibratedPolicy:
+    """Down at once, up after a dwell, in the order of safety: alarm, heat, deadline, power.
+
+    Nothing is decided on nan. A sensor never heard is left out; one that fell silent (or
+    repeats one value) leaves its model running with growing doubt, and forbids stepping up.
+    """
+
+    def __init__(self, options: CalibratedOptions | None = None) -> None:
+        self.options = options or CalibratedOptions()
+        self.slow_down: SlowDown | None = None
+        self.power = PowerModel()
+        self._applied: CalibratedOptions | None = None
+        self._overhead_ms = 0.0
+        self._chosen: Forecast | None = None
+        self._every = 1
+        self._dwell_s = self.options.dwell_up_s
+        self._up_since: float | None = None
+        self._up_worth = math.inf
+        self._stepped_up_s = self._taken_back_s = -math.inf
+        self._alarm_s = self._no_up_until_s = -math.inf
+        self._heard: set[str] = set()
+        self._now_s = -math.inf
+
+    @property
+    def stated(self) -> float:
+        """The probability of keeping the deadline that stood behind the last decision."""
+        return self._chosen.in_time if self._chosen else math.nan
+
+    def latency_quantile_ms(self, probability: float, observation: Observation) -> float:
+        """What the active level's frames stay under with ``probability``."""
+        if self.slow_down is None:
+            return math.nan
+        profile_ms = [level.latency_ms for level in observation.levels]
+        active = observation.active
+        quantile = self.slow_down.quantile_ms(probability, active, active, profile_ms)
+        return quantile + self._overhead_ms
+
+    def decide(self, observation: Observation) -> Decision:
+        """One tick: learn, forecast, choose."""
+        o = observation
+        self._learn(o)
+        assert self.slow_down is not None
+        choices = forecasts(o, self.slow_down, self._overhead_ms, self.options)
+        active = next((c for c in choices if c.level.index == o.active
+                       and c.every == self._every), None)
+        if not choices or active is None:
+            self._every = 1
+            name = o.levels[o.active].name
+            target = choices[-1].level.index if choices else o.active
+            return Decision(target, HOLD, f'{name} has no forecast')
+        self._learn_power(o, active)
+        return self._choose(o, choices, active)
+
+    def _learn(self, o: Observation) -> None:
+        if self._applied is not self.options:
+            self._apply(o)
+        assert self.slow_down is not None
+        for frame in o.frames:
+            extra_ms = max(0.0, frame.total_ms - frame.inference_ms)
+            known = self.slow_down.frames > 0
+            share = 1.0 / OVERHEAD_FRAMES if known else 1.0
+            self._overhead_ms += share * (extra_ms - self._overhead_ms)
+            self.slow_down.observe(
+                frame.level, frame.total_ms - self._overhead_ms, o.levels[frame.level].latency_ms
+            )
+        for name, value in (('temperature', o.board.temperature_c), ('power', o.board.power_w),
+                            ('battery', o.battery.fraction)):
+            if not math.isnan(value):
+                self._heard.add(name)
+        self.thermal.update(o.board.temperature_c, o.now_s)
+        self._now_s = o.now_s
+
+    def _apply(self, o: Observation) -> None:
+        """Take over new options; what was learnt of latency and power stays."""
+        options, old = self.options, self._applied
+        if self.slow_down is None:
+            self.slow_down = SlowDown(len(o.levels))
+            if not all(level.energy_j > 0 for level in o.levels if level.usable):
+                self.power = PowerModel(scale_std=UNMEASURED_SCALE_STD)
+        thermal = ('thermal_c_per_w', 'thermal_time_s', 'thermal_horizon_s')
+        energy = ('target_endurance_s', 'battery_capacity_wh', 'battery_reserve_fraction')
+        if old is None or any(getattr(old, n) != getattr(options, n) for n in thermal):
+            self.thermal = ThermalModel(*(getattr(options, name) for name in thermal))
+        if old is None or any(getattr(old, n) != getattr(options, n) for n in energy):
+            self.endurance = Endurance(*(getattr(options, name) for name in energy))
+        self._dwell_s = options.dwell_up_s
+        self._applied = options
+
+    def _learn_power(self, o: Observation, active: Forecast) -> None:
+        reading_w = self.power.alive_w(o.board.power_w, o.now_s)
+        self._power_alive = not math.isnan(reading_w)
+        self.power.update(reading_w, active.watts, o.now_s)
+        self.endurance.update(o.battery, self.power.scale * active.watts, o.now_s)
+
+    # -- choosing ---------------------------------------------------------------------------
+
+    def _choose(self, o: Observation, choices: list[Forecast], active: Forecast) -> Decision:
+        alarmed = self._alarm(o, choices, active)
+        if alarmed is not None:
+            return alarmed
+        attainable = max(choice.in_time for choice in choices)
+        wrong = self._obstacle(o, active, active, attainable, keep=True)
+        if wrong is not None:
+            return self._step_down(o, choices, active, attainable, wrong)
+        return self._step_up(o, choices, active, attainable)
+
+    def _alarm(self, o: Observation, choices: list[Forecast], active: Forecast
+               ) -> Decision | None:
+        """Over-current and the like: less power at once, whatever the models say."""
+        when = o.board.alarm_s
+        if not (o.now_s - when <= ALARM_FRESH_S and when > self._alarm_s):
+            return None
+        self._alarm_s = when
+        self._no_up_until_s = o.now_s + self.options.alarm_hold_s
+        saving = [c for c in choices if c.watts <= ALARM_SAVES * active.watts]
+        if not saving:
+            return self._hold(o, active, f'{o.board.alarm}, but nothing draws less')
+        target = max(saving, key=lambda choice: choice.worth)
+        return self._go(o, active, target, ALARM, f'{o.board.alarm}: step down to {target.name}')
+
+    def _obstacle(
+        self, o: Observation, choice: Forecast, active: Forecast, attainable: float, *, keep: bool
+    ) -> tuple[int, str, str] | None:
+        """What forbids a choice: (urgency, code, words); None = nothing.
+
+        What is running is given a little more room (``keep``) than what would be stepped up to.
+        """
+        options, extra_w = self.options, self.power.scale * (choice.watts - active.watts)
+        limit_c = self._temperature_limit_c(o)
+        reserve_c = 0.25 * options.temperature_margin_c if keep else options.temperature_margin_c
+        if extra_w > self.thermal.headroom_w(limit_c - reserve_c):
+            words = f'{self.thermal.predicted_c:.0f} C ahead, limit {limit_c:.0f} C'
+            return 3, TEMPERATURE, words
+        wanted = options.deadline_probability
+        slack = 1.0 - wanted if keep else 0.0
+        best = attainable - NEAR_BEST
+        assert self.slow_down is not None
+        unseen = keep and self.slow_down.frames < MIN_FRAMES
+        if options.deadline_ms and not unseen and choice.in_time < min(wanted, best) - slack:
+            words = (f'{choice.name} keeps {options.deadline_ms:.0f} ms with '
+                     f'{choice.in_time:.1%}, wanted {wanted:.1%}')
+            return 2, DEADLINE, words
+        return self._energy_obstacle(o, choice, extra_w, keep)
+
+    def _energy_obstacle(self, o: Observation, choice: Forecast, extra_w: float, keep: bool
+                         ) -> tuple[int, str, str] | None:
+        options = self.options
+        if options.power_limit_w and self.power.known:
+            expected_w, std_w = self.power.predict_w(choice.watts)
+            expected_w += (KEEP_SIGMA if keep else RESERVE_SIGMA) * std_w
+            if expected_w > options.power_limit_w - (0.0 if keep else MARGIN_W):
+                words = f'{expected_w:.1f} W with {choice.name}, limit {options.power_limit_w:.1f} W'
+                return 1, POWER, words
+        spare_w = self.endurance.headroom_w()
+        if extra_w > spare_w + (MARGIN_W if keep else 0.0):
+            words = (f'battery for {self.endurance.power_w + spare_w:.1f} W until the target in '
+                     f'{self.endurance.left_s:.0f} s, drawing {self.endurance.power_w:.1f} W')
+            return 1, ENDURANCE, words
+        lightest = self._battery_floor(o)
+        if choice.level.index < lightest:
+            return 1, BATTERY, f'battery at {o.battery.fraction:.0%} does not allow {choice.name}'
+        return None
+
+    def _battery_floor(self, o: Observation) -> int:
+        """Index of the heaviest level that the charge allows; nan compares false: 0."""
+        usable = [level.index for level in o.levels if level.usable]
+        if o.battery.fraction < self.options.battery_critical_fraction:
+            return usable[-1]
+        if o.battery.fraction < self.options.battery_low_fraction:
+            return usable[len(usable) // 2]
+        return 0
+
+    def _temperature_limit_c(self, o: Observation) -> float:
+        limit_c = self.options.temperature_limit_c
+        if limit_c and not math.isnan(o.board.throttle_c):
+            limit_c = min(limit_c, o.board.throttle_c)
+        return limit_c
+
+    def _step_down(
+        self, o: Observation, choices: list[Forecast], active: Forecast, attainable: float,
+        wrong: tuple[int, str, str],
+    ) -> Decision:
+        found = [(self._obstacle(o, choice, active, attainable, keep=False), choice)
+                 for choice in choices]
+        fitting = [choice for obstacle, choice in found if obstacle is None]
+        if fitting:
+            target = max(fitting, key=lambda choice: (choice.worth, -choice.watts))
+        else:  # nothing fits: give up the least urgent, and of the most urgent as much as goes
+            target = min(found, key=lambda pair: _harm(pair[0], pair[1]))[1]
+            worst = self._obstacle(o, active, active, attainable, keep=False)
+            if target is not active and worst is not None and worst[0] == 2 and (
+                target.in_time < active.in_time + 0.02
+            ):
+                target = active
+        _, code, words = wrong
+        if target is active:
+            return self._hold(o, active, f'{words}; nothing does better')
+        if o.now_s - self._stepped_up_s < TAKEN_BACK_S:
+            self._dwell_s = min(2.0 * self._dwell_s, max(self.options.max_dwell_s,
+                                                         self.options.dwell_up_s))
+            self._taken_back_s = o.now_s
+        return self._go(o, active, target, code, f'{words}: go to {target.name}')
+
+    def _step_up(
+        self, o: Observation, choices: list[Forecast], active: Forecast, attainable: float
+    ) -> Decision:
+        if o.now_s - self._taken_back_s > FORGIVEN_S:
+            self._dwell_s = self.options.dwell_up_s
+        silent = self._silent(o)
+        better = [
+            choice for choice in choices
+            if choice.worth > active.worth + 1e-4
+            and self._obstacle(o, choice, active, attainable, keep=False) is None
+        ]
+        if silent or not better or o.now_s < self._no_up_until_s:
+            self._up_since, self._up_worth = None, math.inf
+            why = silent or ('nothing better fits' if not better else 'after an alarm')
+            return self._hold(o, active, why)
+        best = max(better, key=lambda choice: choice.worth)
+        self._up_worth = min(self._up_worth, best.worth)
+        if self._up_since is None:
+            self._up_since = o.now_s
+        waited_s = o.now_s - self._up_since
+        if waited_s < self._dwell_s:
+            words = f'{best.name} would fit, waiting {waited_s:.1f} of {self._dwell_s:.1f} s'
+            return self._hold(o, active, words, keep_timer=True)
+        lasting = [choice for choice in better if choice.worth <= self._up_worth + 1e-9]
+        target = max(lasting or better[-1:], key=lambda choice: choice.worth)
+        self._stepped_up_s = o.now_s
+        words = (f'{target.name} keeps {self.options.deadline_ms:.0f} ms with '
+                 f'{target.in_time:.1%}, for {waited_s:.1f} s')
+        return self._go(o, active, target, RECOVERED, f'{words}: step up')
+
+    def _silent(self, o: Observation) -> str:
+        """A sensor that once spoke and that a limit in force depends on."""
+        options, heard = self.options, self._heard
+        for name, needed, alive in (
+            ('temperature', options.temperature_limit_c, not math.isnan(o.board.temperature_c)),
+            ('power', options.power_limit_w, self._power_alive),
+            ('battery', options.target_endurance_s or options.battery_low_fraction,
+             not math.isnan(o.battery.fraction)),
+        ):
+            if needed and name in heard and not alive:
+                return f'{name} is not reported any more'
+        return ''
+
+    def _go(self, o: Observation, active: Forecast, target: Forecast, code: str, words: str
+            ) -> Decision:
+        self._up_since, self._up_worth = None, math.inf
+        self.thermal.changed(self.power.scale * (target.watts - active.watts), o.now_s)
+        self._chosen, self._every = target, target.every
+        return Decision(target.level.index, code, words, target.every)
+
+    def _hold(self, o: Observation, active: Forecast, words: str, *, keep_timer: bool = False
+              ) -> Decision:
+        if not keep_timer:
+            self._up_since, self._up_worth = None, math.inf
+        self._chosen = active
+        return Decision(o.active, HOLD, f'stay at {active.name}: {words}', active.every)
+
+
+def _harm(obstacle: tuple[int, str, str] | None, choice: Forecast) -> tuple[float, ...]:
+    """Order of what is left when nothing fits: the smallest is taken."""
+    urgency = obstacle[0] if obstacle else 0
+    if urgency == 2:
+        return 2, -choice.in_time, choice.watts
+    return urgency, choice.watts, -choice.worth

@@ -1,0 +1,86 @@
+# Copyright 2026 uav_prune_perception contributors
+# SPDX-License-Identifier: Apache-2.0
+"""What would happen under every level and frame divider: worth, deadline, watts."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from .base import LevelInfo, Observation
+from .calibrated_options import CalibratedOptions
+from .slow_down import SlowDown
+
+USUAL_HZ = 30.0
+KEEPS_UP = 0.9  # share of frames that must be done before the next one comes
+ASSUMED_BUSY_W = 6.0  # of a level that has no measured energy, while it works
+
+
+@dataclass
+class Forecast:
+    """One choice: a level, run on every ``every``-th frame.
+
+    Attributes:
+        level: the level.
+        every: frame divider.
+        worth: accuracy times freshness of the answer, averaged over the camera's frames.
+        in_time: probability of keeping the deadline.
+        watts: what its inference draws by the profile.
+    """
+
+    level: LevelInfo
+    every: int
+    worth: float
+    in_time: float
+    watts: float
+
+    @property
+    def name(self) -> str:
+        """For people."""
+        return self.level.name if self.every == 1 else f'{self.level.name} every {self.every}.'
+
+
+def forecasts(
+    o: Observation, slow_down: SlowDown, overhead_ms: float, options: CalibratedOptions
+) -> list[Forecast]:
+    """One forecast for each usable level and divider."""
+    profile_ms = [level.latency_ms for level in o.levels]
+    rate_hz = o.input_hz if o.input_hz > 0 else USUAL_HZ
+    period_ms = 1e3 / rate_hz
+    limit_ms = (options.deadline_ms or math.inf) - overhead_ms
+    fade = math.exp(-1.0 / (rate_hz * options.staleness_s))
+    found = []
+    for level in o.levels:
+        if not level.usable or not level.latency_ms > 0:
+            continue
+        typical_ms = profile_ms[level.index] * slow_down.ratio(level.index) + overhead_ms
+        in_time = _in_time(slow_down, o, limit_ms, level, profile_ms)
+        for every in range(1, options.max_every + 1):
+            kept = in_time
+            if o.input_hz > 0 and slow_down.probability(
+                level.index, o.active, every * period_ms - overhead_ms, profile_ms
+            ) < KEEPS_UP:
+                # The next frame waits for this one, by one period at most: then a newer is there.
+                kept = _in_time(slow_down, o, limit_ms - period_ms, level, profile_ms)
+            effective = max(float(every), typical_ms / period_ms)
+            worth = level.accuracy * (1.0 - fade**effective) / (effective * (1.0 - fade))
+            watts = _watts(level, rate_hz / effective, typical_ms)
+            found.append(Forecast(level, every, worth, kept, watts))
+            if every * period_ms > options.deadline_ms > 0 and every > 1 and in_time < 0.5:
+                break  # waiting longer does not make it faster
+    return found
+
+
+def _in_time(
+    slow_down: SlowDown, o: Observation, limit_ms: float, level: LevelInfo,
+    profile_ms: list[float],
+) -> float:
+    if math.isinf(limit_ms):
+        return 1.0
+    return slow_down.probability(level.index, o.active, limit_ms, profile_ms)
+
+
+def _watts(level: LevelInfo, rate_hz: float, typical_ms: float) -> float:
+    if level.energy_j > 0:
+        return level.energy_j * rate_hz
+    return ASSUMED_BUSY_W * min(1.0, rate_hz * typical_ms * 1e-3)

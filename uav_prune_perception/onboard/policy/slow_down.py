@@ -1,0 +1,186 @@
+# Copyright 2026 uav_prune_perception contributors
+# SPDX-License-Identifier: Apache-2.0
+"""How much slower than its profile every level runs now, and how sure we are of it."""
+
+from __future__ import annotations
+
+import math
+from itertools import accumulate
+
+Q_MIN = 1e-6  # variance per frame that a quiet board drifts by (0.1 % per frame)
+START_STD = 0.1  # of the first guess: the warm-up measured the profile on this very board
+R_START = 0.05**2
+R_MIN = 0.003**2
+NOISE_FRAMES = 90  # memory of the noise estimate
+DRIFT_FRAMES = 8  # memory of the drift estimate
+OUTLIER = 4.0  # standard deviations
+STEP_FRAMES = 2  # this many outliers in a row, on one side, are a step
+# Histogram of standardised residuals: even bins from -4 to 4, then six to the octave up to 64
+# (on a quiet board one hiccup of the scheduler is that many standard deviations).
+BIN, LOWEST, EVEN, PER_OCTAVE, BINS = 0.25, -4.0, 32, 6, 56
+TOP = LOWEST + BIN * EVEN
+TAIL_FRAMES = 1200.0  # memory of the histogram
+PRIOR_FRAMES = 40.0  # weight of the normal distribution that the histogram starts from
+FORGET = 1.0 - 1.0 / TAIL_FRAMES
+TRANSFER = 0.05  # std of a prediction for another level, per unit of log(latency ratio)
+OFFSET_FRAMES = 15  # frames after a switch from which a level's own offset is learnt
+
+
+class SlowDown:
+    """A scalar Kalman filter on log(observed / profiled latency), shared by all levels.
+
+    After ALERT (Wan et al., USENIX ATC'20), with three differences that make the stated
+    probability true: the noise R is estimated online; the predictive variance is P + R, not P;
+    and drift Q comes from what is correlated between surprises, which noise is not. The shape
+    of the tail is taken from the residuals themselves, for latencies are skewed.
+
+    Args:
+        levels: number of levels.
+    """
+
+    def __init__(self, levels: int) -> None:
+        self.mean = 0.0
+        self.variance = START_STD**2
+        self.noise = R_START
+        self.drift = Q_MIN
+        self.frames = 0
+        self.offsets = [0.0] * levels
+        self._last_error = 0.0
+        self._streak = 0
+        self._bins = [PRIOR_FRAMES * p for p in _normal_bins()]
+        self._weight = 1.0  # of a new residual; grows, which is the same as forgetting old ones
+        self._cumulated: list[float] | None = None
+        self._level = -1
+        self._since_switch = 0
+        self._carried = math.nan
+
+    def observe(self, level: int, observed_ms: float, profile_ms: float) -> None:
+        """Learn from one frame; ignores what is not a positive number."""
+        if not (observed_ms > 0 and profile_ms > 0) or math.isinf(observed_ms):
+            return
+        if level != self._level:
+            # What the old level said, to tell the new one's own offset from a slow-down.
+            self._carried = self.mean if self._level >= 0 else math.nan
+            self._level, self._since_switch = level, 0
+        self._update(math.log(observed_ms / profile_ms) - self.offsets[level])
+        self._since_switch += 1
+        if self._since_switch == OFFSET_FRAMES and not math.isnan(self._carried):
+            self._learn_offset(level)
+
+    def probability(self, level: int, active: int, limit_ms: float, profile_ms: list[float]
+                    ) -> float:
+        """P(latency of ``level`` <= ``limit_ms``), 0..1, having watched ``active``."""
+        profile = profile_ms[level]
+        if not (profile > 0 and limit_ms > 0):
+            return 0.0
+        centre, spread = self._predictive(level, active, profile_ms)
+        return self._cdf((math.log(limit_ms / profile) - centre) / spread)
+
+    def quantile_ms(self, probability: float, level: int, active: int, profile_ms: list[float]
+                    ) -> float:
+        """The latency that ``level`` stays under with ``probability``, milliseconds."""
+        centre, spread = self._predictive(level, active, profile_ms)
+        return profile_ms[level] * math.exp(centre + spread * self._inverse_cdf(probability))
+
+    def ratio(self, level: int) -> float:
+        """Typical observed / profiled latency of a level."""
+        return math.exp(self.mean + self.offsets[level])
+
+    def _predictive(self, level: int, active: int, profile_ms: list[float]
+                    ) -> tuple[float, float]:
+        variance = self.variance + self.drift + self.noise
+        if level != active and profile_ms[active] > 0:
+            variance += (TRANSFER * math.log(profile_ms[level] / profile_ms[active]))**2
+        return self.mean + self.offsets[level], math.sqrt(variance)
+
+    def _update(self, value: float) -> None:
+        self.frames += 1
+        predicted = self.variance + self.drift
+        total = predicted + self.noise
+        error = value - self.mean
+        z = error / math.sqrt(total)
+        self._count(z)
+        side = 0 if abs(z) <= OUTLIER else 1 if z > 0 else -1
+        self._streak = self._streak + side if side and side * self._streak >= 0 else side
+        if abs(self._streak) >= STEP_FRAMES:
+            predicted = max(predicted, error * error)  # a step: believe what is seen
+            self._streak = 0
+        elif side:
+            error = side * 3.0 * math.sqrt(total)  # a spike so far: it may not drag the mean
+        gain = predicted / (predicted + self.noise)
+        self.mean += gain * error
+        self.variance = (1.0 - gain) * predicted
+        if not side:
+            self._learn(error, predicted)
+        self._last_error = error
+
+    def _learn(self, error: float, predicted: float) -> None:
+        """Noise is what of the surprise the state does not explain; drift is what repeats."""
+        share = 1.0 / min(self.frames + 1, NOISE_FRAMES)
+        excess = max(error * error - predicted, 0.25 * R_MIN)
+        self.noise = max(R_MIN, self.noise + share * (excess - self.noise))
+        repeats = max(0.0, error * self._last_error)
+        self.drift = max(Q_MIN, self.drift + (0.1 * repeats - self.drift) / DRIFT_FRAMES)
+
+    def _learn_offset(self, level: int) -> None:
+        """Half of the unexplained jump at a switch is put down to the new level itself."""
+        jump = self.mean - self._carried
+        change = 0.5 * max(-0.3, min(0.3, jump))
+        self.offsets[level] += change
+        self.mean -= change
+
+    def _count(self, z: float) -> None:
+        self._bins[min(max(int(_place(z)), 0), BINS - 1)] += self._weight
+        self._weight /= FORGET
+        self._cumulated = None
+        if self._weight > 1e6:
+            self._bins = [value / self._weight for value in self._bins]
+            self._weight = 1.0
+
+    def _table(self) -> list[float]:
+        if self._cumulated is None:
+            total = list(accumulate(self._bins))
+            scale = 1.0 / total[-1]
+            self._cumulated = [value * scale for value in total]
+        return self._cumulated
+
+    def _cdf(self, z: float) -> float:
+        place = _place(z)
+        if place <= 0:
+            return 0.0
+        if place >= BINS:
+            return 1.0
+        table, low = self._table(), int(place)
+        below = table[low - 1] if low else 0.0
+        return below + (place - low) * (table[low] - below)
+
+    def _inverse_cdf(self, probability: float) -> float:
+        below = 0.0
+        for place, value in enumerate(self._table()):
+            if value >= probability:
+                inside = (probability - below) / (value - below) if value > below else 1.0
+                return _edge(place + inside)
+            below = value
+        return _edge(BINS)
+
+
+def _place(z: float) -> float:
+    """Position on the histogram's axis, 0..BINS inside it."""
+    if z <= TOP:
+        return (z - LOWEST) / BIN
+    return EVEN + PER_OCTAVE * math.log2(z / TOP)
+
+
+def _edge(place: float) -> float:
+    """The residual at a position: the inverse of `_place`."""
+    if place <= EVEN:
+        return LOWEST + BIN * place
+    return TOP * 2.0 ** ((place - EVEN) / PER_OCTAVE)
+
+
+def _normal_bins() -> list[float]:
+    """Probability of each bin under the standard normal distribution."""
+    edges = [_edge(place) for place in range(BINS + 1)]
+    below = [0.5 * (1.0 + math.erf(edge / math.sqrt(2.0))) for edge in edges]
+    below[0], below[-1] = 0.0, 1.0
+    return [b - a for a, b in zip(below, below[1:], strict=False)]
