@@ -49,7 +49,7 @@ def scene(
     rng = np.random.default_rng(seed)
     ground = paint_ground(rng, width, height)
     area = width * height / (320 * 256)
-    count = int(rng.integers(4, 15) * area)
+    count = max(3, int(rng.integers(4, 15) * area))
     things = place_things(ground, rng, count, scale=rng.uniform(0.85, 1.25))
     image = _paint(ground.image, things, ground.shadow, rng)
     boxes, labels = _visible(things, width, height)
@@ -163,10 +163,11 @@ def _photograph(
     table = np.clip(levels, 0, 255).astype(np.uint8).reshape(1, 256, 3)
     image = np.asarray(cv2.LUT(image, table), np.uint8)
     # One noise tile, shifted: drawing a number for each pixel would cost more than the scene
-    tile = np.asarray(rng.integers(-64, 64, 4096) * (light.noise / 37.0), np.int16)
-    starts = rng.integers(0, 4096 - 512, image.shape[0])
+    spread = light.noise / 37.0
+    tile: NDArray[np.int16] = (rng.integers(-64, 64, size=4096) * spread).astype(np.int16)
+    starts = rng.integers(0, 4096 - 512, size=(image.shape[0], 1))
     columns = np.arange(image.shape[1] * 3) % 512
-    noise = tile[starts[:, None] + columns].reshape(image.shape)
+    noise = tile[starts + columns].reshape(image.shape)
     return np.asarray(cv2.add(image, noise, dtype=cv2.CV_8U), np.uint8)
 
 

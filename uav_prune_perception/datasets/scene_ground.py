@@ -47,7 +47,7 @@ def paint_ground(rng: np.random.Generator, width: int, height: int) -> Ground:
     ground = Ground(image, np.zeros((height, width), np.uint8), shadow)
     area = width * height / (320 * 256)
     _paint_fields(ground, rng, 3 + rng.poisson(2 * area))
-    if rng.random() < min(1.0, 0.35 * area):
+    if rng.random() < min(1.0, 0.45 * area):
         _paint_water(ground, rng)
     _add_texture(image, rng)
     _paint_roads(ground, rng, int(rng.integers(1, 3)) + int(area / 4))

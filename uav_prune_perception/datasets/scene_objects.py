@@ -63,9 +63,10 @@ def outline(thing: Thing) -> NDArray[np.float64]:
 
 
 def box_of(thing: Thing) -> NDArray[np.float32]:
-    """Corners x1, y1, x2, y2 of the silhouette, not clipped: float32 [4]."""
+    """Corners x1, y1, x2, y2 of the painted silhouette, not clipped: float32 [4]."""
     points = outline(thing)
-    return np.concatenate([points.min(0), points.max(0)]).astype(np.float32)
+    # cv2 puts pixel centres at whole numbers and paints the edge too: one pixel more at the end
+    return np.concatenate([points.min(0), points.max(0) + 1.0]).astype(np.float32)
 
 
 def paint_thing(image: NDArray[np.uint8], thing: Thing, shadow: NDArray[np.float64]) -> None:
@@ -132,11 +133,14 @@ def _propose(
     paint = np.clip(table[rng.integers(len(table))] + rng.normal(0, 12, 3), 0, 255)
     if label in (CAR, TRUCK) and ground.roads and rng.random() < 0.75:
         return _on_road(ground, rng, Thing(label, np.zeros(2), 0.0, scale, paint))
-    place = rng.uniform((0, 0), (width, height))
-    kind = ground.kind[int(place[1]), int(place[0])]
+    # Water is rarely hit by chance: a boat looks for it several times
+    places = rng.uniform((0, 0), (width, height), (8 if label == BOAT else 1, 2))
+    kinds = ground.kind[places[:, 1].astype(int), places[:, 0].astype(int)]
     allowed = {CAR: (LAND,), TRUCK: (LAND,), PERSON: (LAND, ROAD), BOAT: (WATER,)}[label]
-    if kind not in allowed:
+    fitting = np.flatnonzero(np.isin(kinds, allowed))
+    if len(fitting) == 0:
         return None
+    place = places[fitting[0]]
     speed = 0.0 if label in (CAR, TRUCK) else rng.uniform(0, 10)
     return Thing(label, place, rng.uniform(0, 2 * np.pi), scale, paint, speed)
 

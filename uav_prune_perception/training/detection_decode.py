@@ -4,11 +4,14 @@
 
 from __future__ import annotations
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from uav_prune_perception.onboard.nms import nms
+
 from .detection_metrics import Detections
+
+MAX_CANDIDATES = 1000
 
 
 def found_objects(
@@ -18,7 +21,7 @@ def found_objects(
     iou_threshold: float = 0.6,
     max_detections: int = 100,
 ) -> Detections:
-    """Class-aware non-maximum suppression on one picture's output.
+    """Best class of each candidate, then the same class-aware suppression that is flown.
 
     Measuring wants a low score threshold (the whole precision-recall curve), unlike flying.
 
@@ -28,17 +31,10 @@ def found_objects(
         iou_threshold: of two of one class that overlap more, the better is kept.
         max_detections: of one picture.
     """
-    label, candidate = np.nonzero(output[4:] >= score_threshold)
-    scores = output[4 + label, candidate]
-    order = np.argsort(-scores, kind='stable')[:1000]
-    label, candidate, scores = label[order], candidate[order], scores[order]
-    boxes = output[:4, candidate].T.astype(np.float32)
-    sizes = np.concatenate([boxes[:, :2], boxes[:, 2:] - boxes[:, :2]], axis=1)
-    keep = np.zeros(0, np.int64)
-    if len(boxes):
-        kept = cv2.dnn.NMSBoxesBatched(
-            sizes.tolist(), scores.tolist(), label.tolist(), score_threshold, iou_threshold
-        )
-        keep = np.asarray(kept, dtype=np.int64).reshape(-1)
-        keep = keep[np.argsort(-scores[keep], kind='stable')][:max_detections]
-    return Detections(boxes[keep], scores[keep], label[keep].astype(np.int64))
+    best = output[4:].max(axis=0)
+    chosen = np.flatnonzero(best >= score_threshold)
+    chosen = chosen[np.argsort(-best[chosen], kind='stable')[:MAX_CANDIDATES]]
+    boxes = np.ascontiguousarray(output[:4, chosen].T, np.float32)
+    scores, labels = best[chosen], output[4:, chosen].argmax(axis=0)
+    keep = nms(boxes, scores, iou_threshold, labels, max_detections)
+    return Detections(boxes[keep], scores[keep], labels[keep].astype(np.int64))

@@ -5,7 +5,8 @@
 Assignment after Feng et al., TOOD, 2021: of the cells in or close to a box, the ones whose
 prediction already fits best learn it. Two changes for tiny boxes: cells within one cell of the
 centre are candidates even where the box contains no cell centre, and the best candidate of
-every box always learns.
+every box always learns. CIoU alone lets a prediction around a tiny box grow (a larger hull
+lowers the distance term faster than the overlap falls), so the log ratio of the sides is added.
 """
 
 from __future__ import annotations
@@ -31,6 +32,7 @@ class DetectionLossOptions:
         score_power: exponent of the class score in the fit.
         overlap_power: exponent of the overlap in the fit.
         box_weight: weight of the box loss against the class loss.
+        size_weight: weight of the sides' log ratio within the box loss.
         reach: candidates lie within so many cells of the centre.
     """
 
@@ -38,6 +40,7 @@ class DetectionLossOptions:
     score_power: float = 0.5
     overlap_power: float = 4.0
     box_weight: float = 2.5
+    size_weight: float = 0.25
     reach: float = 1.5
 
 
@@ -92,8 +95,9 @@ def detection_loss(
         return score_loss / batch
     weight = torch.cat(weights)
     total = weight.sum().clamp(min=1.0)
-    overlap = ciou(torch.cat(picked_boxes), torch.cat(wanted_boxes))
-    return (score_loss + options.box_weight * ((1.0 - overlap) * weight).sum()) / total
+    picked, wanted = torch.cat(picked_boxes), torch.cat(wanted_boxes)
+    misfit = 1.0 - ciou(picked, wanted) + options.size_weight * log_ratio(picked, wanted)
+    return (score_loss + options.box_weight * (misfit * weight).sum()) / total
 
 
 def flatten_outputs(raw: list[Tensor], width: int) -> tuple[Cells, Tensor, Tensor]:
@@ -154,7 +158,7 @@ def assign(
         0, target, owner_fit[cell], 'amax'
     )
     peak = torch.where(chosen > 0, overlap, torch.zeros_like(overlap)).amax(dim=1)
-    quality = owner_fit[cell] / strongest[target].clamp(min=1e-12) * peak[target].clamp(min=0.1)
+    quality = owner_fit[cell] / strongest[target].clamp(min=1e-12) * peak[target].clamp(min=0.3)
     return cell, target, quality.clamp(0.0, 1.0)
 
 
@@ -192,6 +196,12 @@ def ciou(a: Tensor, b: Tensor) -> Tensor:
     with torch.no_grad():
         trade = shape / (1 - iou + shape).clamp(min=1e-9)
     return iou - distance - trade * shape
+
+
+def log_ratio(a: Tensor, b: Tensor) -> Tensor:
+    """Sum of |log| of the ratios of the sides of pairs: corners [P, 4] and [P, 4] -> [P]."""
+    wh_a, wh_b = (a[:, 2:] - a[:, :2]).clamp(min=1e-3), (b[:, 2:] - b[:, :2]).clamp(min=1e-3)
+    return (wh_a.log() - wh_b.log()).abs().sum(dim=1)
 
 
 def distillation_loss(

@@ -23,27 +23,27 @@ class TrainingError(RuntimeError):
 
 
 class LearningTask(Protocol):
-    """Everything that pruning and training need to know about a task.
-
-    Attributes:
-        kind: 'detection' or 'classification'.
-        classes: class names, in the order of the outputs.
-        input: the network's input tensor.
-        decode: how the network's output is read.
-        data_sha256: digest of the data.
-    """
+    """Everything that pruning and training need to know about a task."""
 
     @property
-    def kind(self) -> Literal['detection', 'classification']: ...
+    def kind(self) -> Literal['detection', 'classification']:
+        """'detection' or 'classification'."""
+        ...
 
     @property
-    def classes(self) -> tuple[str, ...]: ...
+    def classes(self) -> tuple[str, ...]:
+        """Class names, in the order of the outputs."""
+        ...
 
     @property
-    def input(self) -> InputSpec: ...
+    def input(self) -> InputSpec:
+        """The input tensor."""
+        ...
 
     @property
-    def decode(self) -> DecodeSpec: ...
+    def decode(self) -> DecodeSpec:
+        """How the output is read."""
+        ...
 
     @property
     def data_sha256(self) -> str:

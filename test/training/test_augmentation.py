@@ -1,0 +1,45 @@
+# Copyright 2026 uav_prune_perception contributors
+# SPDX-License-Identifier: Apache-2.0
+from __future__ import annotations
+
+import numpy as np
+
+from uav_prune_perception.training.augmentation import Augmentation, augment
+
+PLAIN = Augmentation(gain=0.0, offset=0.0)
+
+
+def test_boxes_follow_the_pixels():
+    """A white rectangle on black stays inside its box, whatever the turn, flip and scale."""
+    rng = np.random.default_rng(0)
+    seen = 0
+    for _ in range(40):
+        image = np.zeros((64, 96, 3), np.uint8)
+        image[20:32, 40:64] = 255
+        box = np.array([[40, 20, 64, 32]], np.float32)
+        out, boxes, keep = augment(image, box, rng, PLAIN, pad_value=0)
+        assert out.shape == image.shape
+        if not keep[0]:
+            continue
+        y, x = np.nonzero(out[..., 0] > 127)
+        np.testing.assert_allclose(
+            [x.min(), y.min(), x.max() + 1, y.max() + 1], boxes[0], atol=1.6
+        )
+        seen += 1
+    assert seen > 20
+
+
+def test_a_box_that_leaves_no_longer_counts():
+    rng = np.random.default_rng(1)
+    options = Augmentation(flip=False, quarter_turns=False, scale=0.0, shift=0.9)
+    box = np.array([[0, 0, 8, 8]], np.float32)
+    kept = [augment(np.zeros((64, 64, 1), np.uint8), box, rng, options)[2][0] for _ in range(40)]
+    assert 0 < sum(kept) < 40
+
+
+def test_grey_pictures_keep_their_shape():
+    rng = np.random.default_rng(2)
+    out, _, _ = augment(
+        np.full((32, 48, 1), 90, np.uint8), np.zeros((0, 4), np.float32), rng, Augmentation()
+    )
+    assert out.shape == (32, 48, 1)

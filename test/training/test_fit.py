@@ -1,0 +1,142 @@
+# Copyright 2026 uav_prune_perception contributors
+# SPDX-License-Identifier: Apache-2.0
+from __future__ import annotations
+
+import dataclasses
+
+import pytest
+import torch
+
+from uav_prune_perception.networks.registry import build_network
+from uav_prune_perception.training.fit import FitHook, FitOptions, fit
+from uav_prune_perception.training.recalibrate import recalibrate_batchnorm
+from uav_prune_perception.training.task import TrainingError, torch_predict
+from uav_prune_perception.training.task_factory import make_task
+
+OPTIONS = FitOptions(epochs=3, batch_size=4, evaluate_every=3)
+
+
+@pytest.fixture(scope='module')
+def task():
+    return make_task(
+        {'kind': 'generated_scenes', 'train': 8, 'val': 2, 'test': 1, 'width': 96, 'height': 64}
+    )
+
+
+def network():
+    torch.manual_seed(0)
+    return build_network('aerial_detector', classes=4, width=0.5)
+
+
+def same(a, b):
+    return all(torch.equal(v, b.state_dict()[k]) for k, v in a.state_dict().items())
+
+
+def test_the_same_seed_gives_the_same_weights_and_another_does_not(task):
+    first, second, third = network(), network(), network()
+    records = fit(first, task, OPTIONS)
+    fit(second, task, OPTIONS)
+    fit(third, task, dataclasses.replace(OPTIONS, seed=1))
+    assert same(first, second)
+    assert not same(first, third)
+    assert [r.epoch for r in records] == [0, 1, 2]
+    assert records[2].loss < records[0].loss
+    assert records[2].accuracy is not None
+    assert not first.training
+
+
+
+
+def test_an_interrupted_run_ends_with_the_weights_of_a_whole_one(task, tmp_path):
+    whole, broken, resumed = network(), network(), network()
+    hook = FitHook()
+    expected = fit(whole, task, OPTIONS, hooks=[hook])
+    path = tmp_path / 'run' / 'fit.pt'
+
+    def stop(progress):
+        if progress.epoch == 1 and progress.step == 2:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        fit(broken, task, OPTIONS, checkpoint=path, progress=stop, hooks=[hook])
+    records = fit(resumed, task, OPTIONS, checkpoint=path, hooks=[hook])
+    assert same(whole, resumed)
+    assert [r.loss for r in records] == [r.loss for r in expected]
+    finished = network()
+    fit(finished, task, OPTIONS, checkpoint=path, hooks=[hook], progress=stop)
+    assert same(whole, finished)
+    assert [p.name for p in path.parent.iterdir()] == ['fit.pt']
+
+
+def test_a_checkpoint_of_another_run_or_a_damaged_one_is_refused(task, tmp_path):
+    path = tmp_path / 'fit.pt'
+    fit(network(), task, OPTIONS, checkpoint=path)
+    with pytest.raises(TrainingError, match=r'of another run \(other lr'):
+        fit(network(), task, dataclasses.replace(OPTIONS, lr=1e-3), checkpoint=path)
+    path.write_bytes(path.read_bytes()[:1000])
+    with pytest.raises(TrainingError, match='damaged checkpoint') as caught:
+        fit(network(), task, OPTIONS, checkpoint=path)
+    assert '\n' not in str(caught.value)
+
+
+def test_a_loss_that_is_not_finite_stops_in_one_line(task):
+    model = network()
+    with torch.no_grad():
+        model.stem.conv.weight.fill_(float('nan'))
+    with pytest.raises(TrainingError, match='epoch 1, step 1; lower lr'):
+        fit(model, task, OPTIONS)
+
+
+class Recorder(FitHook):
+    def __init__(self):
+        self.calls = []
+
+    def penalty(self, model):
+        self.calls.append('penalty')
+        return sum(p.abs().sum() for p in model.parameters()) * 1e-6
+
+    def after_backward(self, model):
+        assert model.stem.conv.weight.grad is not None
+        self.calls.append('backward')
+
+    def after_step(self, model, done):
+        self.calls.append(done)
+
+
+def test_hooks_and_progress_see_every_step(task):
+    hook, seen = Recorder(), []
+    options = dataclasses.replace(OPTIONS, epochs=1, evaluate_every=0)
+    fit(network(), task, options, hooks=[hook], progress=seen.append)
+    assert hook.calls == ['penalty', 'backward', 0.5, 'penalty', 'backward', 1.0]
+    assert [p.fraction for p in seen] == [0.5, 1.0]
+
+
+def test_a_teacher_pulls_and_stays_as_it_is(task):
+    teacher, student, alone = network(), network(), network()
+    fit(teacher, task, OPTIONS)
+    before = {k: v.clone() for k, v in teacher.state_dict().items()}
+    fit(student, task, OPTIONS, teacher=teacher)
+    fit(alone, task, OPTIONS)
+    assert not same(student, alone)
+    assert all(torch.equal(v, teacher.state_dict()[k]) for k, v in before.items())
+
+
+def test_recalibration_repairs_batchnorm_and_nothing_else(task):
+    model = network()
+    fit(model, task, OPTIONS)
+    weight = model.stem.conv.weight.clone()
+    model.stem.bn.running_mean += 100.0
+    assert recalibrate_batchnorm(model, task.calibration_batches(2, 4)) == 2
+    assert model.stem.bn.running_mean.abs().max() < 10
+    assert model.stem.bn.momentum == 0.03
+    assert torch.equal(weight, model.stem.conv.weight)
+    assert not model.training
+
+
+def test_evaluation_takes_any_engine_at_any_batch(task):
+    model = network()
+    one = task.evaluate(torch_predict(model), 'val')
+    two = task.evaluate(torch_predict(model), 'val', batch_size=2)
+    assert one.metric == 'mAP50'
+    assert one.n == 2
+    assert one.value == pytest.approx(two.value)
