@@ -369,3 +369,26 @@ def test_an_engine_that_hangs_does_not_hang_stop(rig, monkeypatch):
     assert 'has not answered' in r.pipeline.health.last_error
     engine.gate.set()
     assert r.settle().processed == 1  # late, but accounted for
+
+
+def test_a_frame_that_a_change_of_level_overtook_says_nothing_about_the_new_level(rig):
+    class Recorder:
+        seen, want = None, 0
+
+        def decide(self, observation):
+            self.seen = observation
+            return Decision(self.want, 'test', 'because')
+
+    policy = Recorder()
+    r = rig(policy=policy)
+    engine = r.engines['100']
+    engine.gate.clear()
+    r.submit()
+    assert engine.entered.wait(5)
+    policy.want = 1
+    assert r.pipeline.control().name == '50'
+    engine.gate.set()
+    r.settle()
+    r.pipeline.control()
+    assert r.results[0].level == '100'
+    assert (policy.seen.active, policy.seen.latency.frames) == (1, 0)
