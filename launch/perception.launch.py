@@ -89,13 +89,15 @@ def generate_launch_description() -> LaunchDescription:
             'FASTDDS_DEFAULT_PROFILES_FILE', os.path.join(config, 'fastdds_shm.xml')
         ),
         description='Fast DDS profile, by default one that large images get through with; the '
-        'camera driver needs it, too. Empty = none.',
+        'camera driver needs it, too. none = leave it to Fast DDS.',
     )
 
     buffered_log = SetEnvironmentVariable('RCUTILS_LOGGING_BUFFERED_STREAM', '1')
     set_profile = SetEnvironmentVariable(
         'FASTDDS_DEFAULT_PROFILES_FILE', fastdds_profile,
-        condition=IfCondition(PythonExpression(["'", fastdds_profile, "' != ''"])),
+        condition=IfCondition(
+            PythonExpression(["'", fastdds_profile, "' not in ('', 'none')"])
+        ),
     )
     node = LifecycleNode(
         package=PACKAGE,

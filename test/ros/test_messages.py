@@ -75,7 +75,7 @@ HALF_BROKEN = Health(True, True, ('50',), {'100': 'out of memory'}, 'level 100 f
 @pytest.mark.parametrize(
     ('changes', 'component', 'level', 'says'),
     [
-        ({}, 'inference', OK, 'p95'),
+        ({}, 'inference', OK, 'no image processed yet'),
         ({}, 'ladder', OK, 'level 50: battery at 20 %'),
         ({}, 'power', OK, 'battery'),
         ({}, 'input', OK, '/image'),

@@ -99,7 +99,10 @@ class Reporter:
             return self._status('inference', ERROR, message, values)
         if s.callback_errors:
             return self._status('inference', WARN, health.last_error, values)
-        message = state if state != 'active' else f'p95 {s.stages_ms["total"].p95:.1f} ms'
+        message = state
+        if state == 'active':
+            times = s.stages_ms['total']
+            message = f'p95 {times.p95:.1f} ms' if times.n else 'no image processed yet'
         return self._status('inference', OK, message, values)
 
     def _ladder(self, flight: FlightView) -> DiagnosticStatus:

@@ -70,7 +70,7 @@ class Inputs:
         if failed > self._failed:
             self._failed, self._failed_s, self._reason = failed, now, last_failure
         recent = now - self._failed_s < FAILURE_SHOWN_S
-        topic = self._camera.topic_name if self._camera is not None else self.topic
+        topic = self._node.resolve_topic_name(self.topic)
         publishers = self._node.count_publishers(topic) if self._camera is not None else 0
         return InputView(
             topic, publishers, now - self._heard_s, self.settings.number('input.timeout_s'),

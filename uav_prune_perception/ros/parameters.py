@@ -30,6 +30,7 @@ class Spec:
     low: float | None = None
     high: float | None = None
     choices: tuple[str, ...] = ()
+    any_type: bool = False  # a level called 50 may be written without quotes
 
     @property
     def range(self) -> str:
@@ -48,6 +49,7 @@ TABLE = (
     Spec(
         'ladder.forced_level', '',
         'Name of the level to run whatever the policy says; empty = the policy chooses.',
+        any_type=True,
     ),
     Spec(
         'input.transport', 'raw',
@@ -209,6 +211,7 @@ def describe(spec: Spec) -> ParameterDescriptor:
     """What `ros2 param describe` shows, and rclpy enforces."""
     descriptor = ParameterDescriptor(description=spec.description)
     descriptor.read_only = spec.when == 'start'
+    descriptor.dynamic_typing = spec.any_type
     if spec.choices:
         descriptor.additional_constraints = f'one of: {", ".join(spec.choices)}'
     elif spec.when == 'unconfigured':
