@@ -58,11 +58,14 @@ class FlightScreen:
     def _lines(self, station: GroundStation, phase: str) -> None:
         record = station.record
         for change in record.levels[self._changes_printed:]:
-            self._console.print(f'  {_change_text(change)}', highlight=False, markup=False)
+            self._print(_change_text(change))
         self._changes_printed = len(record.levels)
         if station.flight_time_s >= self._next_line:
             self._next_line += LINE_EVERY_S
-            self._console.print(f'  {_line(record, station, phase)}', highlight=False, markup=False)
+            self._print(_line(record, station, phase))
+
+    def _print(self, line: str) -> None:
+        self._console.print(f'  {line}', highlight=False, markup=False)
 
     def _panel(self, station: GroundStation, phase: str) -> Panel:
         record, now = station.record, station.flight_time_s
