@@ -10,6 +10,8 @@ import cv2
 import numpy as np
 from vision_msgs.msg import Detection2DArray
 
+from uav_prune_perception.onboard.nms import iou
+
 from .camera import CameraFrame
 
 
@@ -33,19 +35,19 @@ def class_index(class_id: str, classes: tuple[str, ...]) -> int:
 
 
 def count_matches(
-    frame: CameraFrame, message: Detection2DArray, classes: tuple[str, ...], iou: float = 0.5
+    frame: CameraFrame, message: Detection2DArray, classes: tuple[str, ...], threshold: float = 0.5
 ) -> int:
-    """How many truth boxes are covered by a detection of their class, each used once."""
+    """How many truth boxes a detection of their class covers (IoU), each used once."""
     boxes = boxes_of(message)
     labels = np.array(
         [class_index(d.results[0].hypothesis.class_id, classes) for d in message.detections], int
     )
     if not len(boxes) or not len(frame.boxes):
         return 0
-    overlap = _iou(frame.boxes, boxes)
+    overlap = iou(frame.boxes, boxes)
     overlap[frame.labels[:, None] != labels[None, :]] = 0
     count = 0
-    while overlap.max() >= iou:
+    while overlap.max() >= threshold:
         row, column = np.unravel_index(int(overlap.argmax()), overlap.shape)
         overlap[row, :] = overlap[:, column] = 0
         count += 1
@@ -77,11 +79,3 @@ def _rectangle(image: np.ndarray, box: np.ndarray, colour: tuple[int, ...], widt
     x1, y1, x2, y2 = (round(float(value)) for value in box)
     cv2.rectangle(image, (x1, y1), (x2, y2), colour, width)
 
-
-def _iou(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    low = np.maximum(a[:, None, :2], b[None, :, :2])
-    high = np.minimum(a[:, None, 2:], b[None, :, 2:])
-    inter = np.clip(high - low, 0, None).prod(axis=2)
-    area_a = (a[:, 2:] - a[:, :2]).prod(axis=1)
-    area_b = (b[:, 2:] - b[:, :2]).prod(axis=1)
-    return inter / np.maximum(area_a[:, None] + area_b[None, :] - inter, 1e-9)
