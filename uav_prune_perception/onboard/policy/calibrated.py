@@ -35,6 +35,9 @@ ALARM_SAVES = 0.85  # an alarm must be answered by this share of the inference's
 UNMEASURED_SCALE_STD = 0.6
 RESERVE_SIGMA = 1.0  # power must be this sure to stay under its limit before a step up
 KEEP_SIGMA = 0.3
+SILENT_S = 5.0  # a power sensor silent for longer makes careful: see RESERVE_SIGMA
+# The battery is an integral: a small deficit is made up for later.
+ENDURANCE_KEEP_W, ENDURANCE_UP_W = 0.6, 0.15
 MARGIN_W = 0.1
 
 
@@ -59,7 +62,8 @@ class CalibratedPolicy:
         self._stepped_up_s = self._taken_back_s = -math.inf
         self._alarm_s = self._no_up_until_s = -math.inf
         self._heard: set[str] = set()
-        self._now_s = -math.inf
+        self._power_alive = True
+        self._power_heard_s = math.inf
 
     @property
     def stated(self) -> float:
@@ -108,7 +112,6 @@ class CalibratedPolicy:
             if not math.isnan(value):
                 self._heard.add(name)
         self.thermal.update(o.board.temperature_c, o.now_s)
-        self._now_s = o.now_s
 
     def _apply(self, o: Observation) -> None:
         """Take over new options; what was learnt of latency and power stays."""
@@ -129,6 +132,8 @@ class CalibratedPolicy:
     def _learn_power(self, o: Observation, active: Forecast) -> None:
         reading_w = self.power.alive_w(o.board.power_w, o.now_s)
         self._power_alive = not math.isnan(reading_w)
+        if self._power_alive:
+            self._power_heard_s = o.now_s
         self.power.update(reading_w, active.watts, o.now_s)
         self.endurance.update(o.battery, self.power.scale * active.watts, o.now_s)
 
@@ -187,12 +192,12 @@ class CalibratedPolicy:
         options = self.options
         if options.power_limit_w and self.power.known:
             expected_w, std_w = self.power.predict_w(choice.watts)
-            expected_w += (KEEP_SIGMA if keep else RESERVE_SIGMA) * std_w
+            expected_w += (KEEP_SIGMA if keep and not self._long_silent(o) else RESERVE_SIGMA) * std_w
             if expected_w > options.power_limit_w - (0.0 if keep else MARGIN_W):
                 words = f'{expected_w:.1f} W with {choice.name}, limit {options.power_limit_w:.1f} W'
                 return 1, POWER, words
         spare_w = self.endurance.headroom_w()
-        if extra_w > spare_w + (MARGIN_W if keep else 0.0):
+        if extra_w > spare_w + (ENDURANCE_KEEP_W if keep else ENDURANCE_UP_W):
             words = (f'battery for {self.endurance.power_w + spare_w:.1f} W until the target in '
                      f'{self.endurance.left_s:.0f} s, drawing {self.endurance.power_w:.1f} W')
             return 1, ENDURANCE, words
@@ -200,6 +205,9 @@ class CalibratedPolicy:
         if choice.level.index < lightest:
             return 1, BATTERY, f'battery at {o.battery.fraction:.0%} does not allow {choice.name}'
         return None
+
+    def _long_silent(self, o: Observation) -> bool:
+        return o.now_s - self._power_heard_s > SILENT_S
 
     def _battery_floor(self, o: Observation) -> int:
         """Index of the heaviest level that the charge allows; nan compares false: 0."""

@@ -51,7 +51,7 @@ class CalibratedOptions:
     battery_low_fraction: float = 0.0
     battery_critical_fraction: float = 0.0
     max_every: int = 1
-    staleness_s: float = 0.65
+    staleness_s: float = 0.3
     dwell_up_s: float = 5.0
     max_dwell_s: float = 60.0
     alarm_hold_s: float = 30.0

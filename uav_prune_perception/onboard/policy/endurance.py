@@ -9,9 +9,9 @@ import math
 from ..telemetry.snapshot import BatteryState
 
 CORRECTION_S = 60.0  # a gauge steps by whole percents: it corrects the integral slowly
-POWER_S = 10.0  # manoeuvres are shorter than this
+POWER_S = 30.0  # manoeuvres are shorter than this
 LEARN_FRACTION = 0.03  # charge used before the capacity may be told from it
-MIN_TIME_LEFT_S = 10.0
+MIN_TIME_LEFT_S = 20.0  # at the end small errors of the gauge would look like many watts
 
 
 class Endurance:

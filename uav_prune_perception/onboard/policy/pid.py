@@ -28,9 +28,9 @@ class PidOptions:
     deadline_ms: float = 50.0
     setpoint: float = 0.85
     power_limit_w: float = 0.0
-    proportional: float = 2.0
-    integral: float = 0.8
-    derivative: float = 0.1
+    proportional: float = 1.0
+    integral: float = 1.0
+    derivative: float = 0.0
     deadband: float = 0.2
     min_frames: int = 5
 
