@@ -4,7 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 
-from uav_prune_perception.datasets.generated_scenes import CLASSES, flight, generated_set, scene
+from uav_prune_perception.datasets.generated_scenes import (
+    CLASSES,
+    _in_convoys,
+    flight,
+    generated_set,
+    scene,
+)
 
 
 def test_a_scene_is_decided_by_its_seed():
@@ -59,6 +65,20 @@ def test_a_flight_moves_smoothly_and_sees_things():
     change = np.abs(frames[0].image.astype(int) - frames[1].image.astype(int)).mean()
     far = np.abs(frames[0].image.astype(int) - frames[11].image.astype(int)).mean()
     assert 0 < change < far
+
+
+def test_vehicles_of_one_lane_keep_their_distance_in_flight():
+    from uav_prune_perception.datasets.scene_ground import paint_ground
+    from uav_prune_perception.datasets.scene_objects import place_things
+
+    rng = np.random.default_rng(3)
+    things = _in_convoys(place_things(paint_ground(rng, 900, 900), rng, 80, 1.0))
+    lanes = {}
+    for thing in things:
+        if thing.lane is not None:
+            lanes.setdefault(tuple(thing.lane[0]), set()).add(thing.speed)
+    assert len(lanes) > 2
+    assert all(len(speeds) == 1 for speeds in lanes.values())
 
 
 def test_splits_differ_and_the_digest_follows_the_content():

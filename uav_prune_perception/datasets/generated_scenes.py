@@ -78,6 +78,7 @@ def flight(
     rng = np.random.default_rng(seed)
     ground = paint_ground(rng, world, world)
     things = place_things(ground, rng, int(9 * world * world / (320 * 256)), scale=1.05)
+    things = _in_convoys(things)
     light = _light(rng)
     margin = 0.55 * float(np.hypot(width, height))
     phase = rng.uniform(0, 2 * np.pi, 4)
@@ -181,6 +182,19 @@ def _camera(
     yaw = 0.6 * np.sin(0.05 * time_s + phase[2])
     zoom = 1.0 + 0.12 * np.sin(0.11 * time_s + phase[3])
     return np.array([world / 2 + x, world / 2 + y]), float(yaw), float(zoom)
+
+
+def _in_convoys(things: list[Thing]) -> list[Thing]:
+    """Vehicles of one lane at one speed: they do not drive through each other."""
+    speeds: dict[tuple[float, ...], float] = {}
+    return [
+        thing
+        if thing.lane is None
+        else dataclasses.replace(
+            thing, speed=speeds.setdefault(tuple(thing.lane[0]), thing.speed)
+        )
+        for thing in things
+    ]
 
 
 def _moved(thing: Thing, time_s: float) -> Thing:

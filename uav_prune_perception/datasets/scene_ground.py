@@ -48,7 +48,8 @@ def paint_ground(rng: np.random.Generator, width: int, height: int) -> Ground:
     area = width * height / (320 * 256)
     _paint_fields(ground, rng, 3 + rng.poisson(2 * area))
     if rng.random() < min(1.0, 0.45 * area):
-        _paint_water(ground, rng)
+        for _ in range(max(1, int(area / 6))):
+            _paint_water(ground, rng)
     _add_texture(image, rng)
     _paint_roads(ground, rng, int(rng.integers(1, 3)) + int(area / 4))
     _paint_buildings(ground, rng, rng.poisson(2.2 * area))
