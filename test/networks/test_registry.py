@@ -68,6 +68,7 @@ def test_a_fresh_detector_puts_two_cell_squares_on_the_cell_centres():
     assert torch.allclose(boxes[8 * 8], torch.tensor([-8.0, -8.0, 24.0, 24.0]), atol=1e-4)
 
 
+@pytest.mark.slow
 def test_the_detector_exports_to_onnx_and_agrees(tmp_path):
     torch.manual_seed(0)
     model = build_network('aerial_detector', classes=2, channels=1, width=0.5).eval()
