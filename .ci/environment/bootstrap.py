@@ -8,7 +8,7 @@
 Finds a Python 3.10 to 3.12, makes VENV, installs this package with its offline, ros and test
 extras (torch's CPU build where the configured index offers one), builds vision_msgs. Run again,
 it is done at once unless something that decides the environment has changed; an interrupted run
-is mended by the next one. Needs nothing but a Python; runs on any Python 3.7 or newer, so that it
+is mended by the next one. Needs nothing but a Python; runs on any Python 3.8 or newer, so that it
 can say what is missing.
 """
 

@@ -45,6 +45,7 @@ class Driver(Node):
     def __init__(self, target: str) -> None:
         super().__init__(f'driver_of_{target}')
         self.target = target
+        self.output: Callable[[], str] = str  # the node's log so far
         self.detections: list[Detection2DArray] = []
         self.levels: list[DiagnosticStatus] = []
         self.stats: list[DiagnosticStatus] = []

@@ -38,6 +38,7 @@ def driver(dds: None, ladder: Path, tmp_path_factory: pytest.TempPathFactory) ->
         assert driver.transition('configure'), node.output()
         assert driver.transition('activate'), node.output()
         driver.wait_for_camera()
+        driver.output = node.output
         yield driver
         assert node.process.poll() is None, 'the node died'
 
@@ -253,6 +254,31 @@ def test_full_hd_best_effort_images_arrive(driver):
     large = cv2.resize(PICTURE, (1920, 1080), interpolation=cv2.INTER_NEAREST)
     answers = [driver.detect(large, 'rgb8', attempts=1) for _ in range(20)]  # one lost = failed
     assert box_of(answers[-1]) == pytest.approx([3 * v for v in BOX], abs=8)
+
+
+def test_images_older_than_the_limit_are_stale(driver):
+    assert driver.set(input__max_image_age_ms=500.0) == ''
+    before = driver.counters()['stale']
+    old = image_message(PICTURE, 'rgb8')
+    old.header.stamp.sec -= 1
+
+    def stale() -> bool:
+        driver.images.publish(old)
+        return driver.counters()['stale'] > before
+
+    driver.wait_until(stale, 'a stale image')
+    assert len(driver.detect(PICTURE, 'rgb8').detections) == 1
+    assert driver.set(input__max_image_age_ms=0.0) == ''
+
+
+def test_incompatible_qos_is_warned_about_by_topic_and_policy(driver):
+    subscription = driver.listen(Detection2DArray, '/flyer/detections', [], LATCHED)
+    driver.wait_until(
+        lambda: '/flyer/detections: a subscriber with incompatible QoS' in driver.output(),
+        'a warning',
+    )
+    assert 'the policy is DURABILITY' in driver.output()
+    driver.destroy_subscription(subscription)
 
 
 def test_overlay_comes_while_somebody_looks(driver):

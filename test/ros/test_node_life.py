@@ -94,7 +94,10 @@ def test_a_whole_life(unconfigured, ladder):
 
 def test_a_classification_ladder_publishes_classes(dds, tmp_path):
     make_classification_ladder(tmp_path / 'ladder')
-    parameters = {'ladder__path': tmp_path / 'ladder', 'class_id_format': 'name'}
+    parameters = {
+        'ladder__path': tmp_path / 'ladder', 'class_id_format': 'name',
+        'use_sim_time': True,  # and no /clock: neither work nor reports may wait for it
+    }
     with running_node('sorter', tmp_path, **parameters) as (_, driver):
         reach(driver, 'active')
         answers: list[Classification] = []
@@ -110,6 +113,8 @@ def test_a_classification_ladder_publishes_classes(dds, tmp_path):
         assert answer.header == message.header
         assert answer.results[0].class_id == 'red'
         assert sum(r.score for r in answer.results) == pytest.approx(1.0, abs=1e-5)
+        status = driver.component('inference', lambda s: s.message.startswith('p95'))
+        assert status.level == DiagnosticStatus.OK
 
 
 def test_without_a_usable_level_the_node_goes_inactive_and_says_so(dds, tmp_path):

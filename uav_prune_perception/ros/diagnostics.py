@@ -4,7 +4,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import math
 from dataclasses import dataclass
 
@@ -21,6 +20,10 @@ COUNTERS = (
     'received', 'processed', 'replaced', 'stale', 'failed', 'waiting', 'in_work',
     'callback_errors', 'switches',
 )
+READINGS = {
+    'battery': ('fraction', 'voltage_v', 'current_a', 'power_w'),
+    'board': ('power_w', 'temperature_c', 'load'),
+}
 
 
 @dataclass(frozen=True)
@@ -124,9 +127,12 @@ class Reporter:
     def _power(self, flight: FlightView) -> DiagnosticStatus:
         values: dict[str, object] = {}
         heard, silent = [], []
-        for name, reading in (('battery', flight.battery), ('board', flight.board)):
-            figures: dict[str, float] = dataclasses.asdict(reading)
-            if not math.isnan(figures.pop('received_s')):
+        readings: dict[str, BatteryState | BoardState] = {
+            'battery': flight.battery, 'board': flight.board
+        }
+        for name, reading in readings.items():
+            figures = {key: float(getattr(reading, key)) for key in READINGS[name]}
+            if not math.isnan(reading.received_s):
                 heard.append(name)
                 if all(math.isnan(figure) for figure in figures.values()):
                     silent.append(name)

@@ -17,9 +17,11 @@ from ..onboard.pipeline import Pipeline
 from ..onboard.telemetry import BoardState, normalise_battery
 from . import qos
 from .diagnostics import InputView
+from .guarded import guarded
 from .image_conversion import ImageError, frame_from_compressed, frame_from_image
 from .parameters import Settings
 
+BOARD_KEYS = ('power_w', 'temperature_c', 'load')
 FAILURE_SHOWN_S = 5.0  # diagnostics come once a second: a failure must not slip through
 
 
@@ -78,11 +80,11 @@ class Inputs:
         )
 
     def _subscribe(self, kind: Any, topic: str, callback: Any, profile: Any) -> Any:
-        warn = self._node.get_logger().warning
+        logger = self._node.get_logger()
         name = self._node.resolve_topic_name(topic)
         return self._node.create_subscription(
-            kind, topic, callback, profile,
-            event_callbacks=qos.subscription_events(name, warn),
+            kind, topic, guarded(callback, logger), profile,
+            event_callbacks=qos.subscription_events(name, logger.warning),
             qos_overriding_options=qos.overridable(),
         )
 
@@ -118,9 +120,12 @@ def board_state(message: DiagnosticArray, received_s: float) -> BoardState | Non
     found: dict[str, float] = {}
     for item in message.status:
         for pair in item.values:
-            if pair.key in ('power_w', 'temperature_c', 'load') and pair.key not in found:
+            if pair.key in BOARD_KEYS and pair.key not in found:
                 found[pair.key] = _number(pair.value)
-    return BoardState(**found, received_s=received_s) if found else None
+    if not found:
+        return None
+    power_w, temperature_c, load = (found.get(key, math.nan) for key in BOARD_KEYS)
+    return BoardState(power_w, temperature_c, load, received_s)
 
 
 def _number(text: str) -> float:

@@ -16,6 +16,7 @@ from rclpy.parameter import Parameter
 from . import parameters
 from .diagnostics import Reporter
 from .flight import Flight, check, policy_of
+from .guarded import guarded
 from .logging_bridge import log_through, stop_logging
 from .parameters import SPECS
 from .process import keep_image_memory, run
@@ -58,10 +59,8 @@ class PerceptionNode(LifecycleNode):
         # Steady clocks: simulated time that stands still must not stop control or reports.
         self._steady = Clock(clock_type=ClockType.STEADY_TIME)
         period = 1.0 / self._settings.number('diagnostics.rate_hz')
-        self.create_timer(period, self._report, clock=self._steady)
-        self._control_timer = self.create_timer(
-            1.0 / CONTROL_HZ, self._control, clock=self._steady
-        )
+        for seconds, tick in ((period, self._report), (1.0 / CONTROL_HZ, self._control)):
+            self.create_timer(seconds, guarded(tick, self.get_logger()), clock=self._steady)
         self.add_on_set_parameters_callback(self._check_parameters)
 
     def close(self) -> None:
@@ -130,7 +129,7 @@ class PerceptionNode(LifecycleNode):
 
     def _enter(self, state: str) -> None:
         self._state = state
-        self.get_logger().info(f'{state}')
+        self.get_logger().info(state)
 
     def _need_flight(self) -> Flight:
         assert self._flight is not None, 'configured without a flight'

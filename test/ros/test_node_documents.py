@@ -1,0 +1,99 @@
+# Copyright 2026 uav_prune_perception contributors
+# SPDX-License-Identifier: Apache-2.0
+"""docs/node.md and config/perception.yaml say what the node declares.
+
+``python test/ros/test_node_documents.py`` writes the table of parameters anew.
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+import yaml
+
+from uav_prune_perception.ros.parameters import TABLE, Spec
+
+REPOSITORY = Path(__file__).parents[2]
+DOCUMENT = REPOSITORY / 'docs' / 'node.md'
+PLACE = re.compile(r'(<!-- parameters: .*? -->\n).*?(<!-- end of parameters -->)', re.DOTALL)
+
+
+def table() -> str:
+    lines = ['| parameter | default | range | when | |', '|---|---|---|---|---|']
+    for spec in TABLE:
+        text = spec.description.replace('|', '\\|')
+        lines.append(
+            f'| `{spec.name}` | `{spec.default!r}` | {spec.range} | {spec.when} | {text} |'
+        )
+    return '\n'.join(lines) + '\n'
+
+
+def written() -> str:
+    return PLACE.sub(lambda found: found[1] + table() + found[2], DOCUMENT.read_text())
+
+
+def test_the_parameters_in_the_documentation_are_those_declared():
+    assert DOCUMENT.read_text() == written(), f'run: python {__file__}'
+
+
+def flat(tree: dict[str, object], prefix: str = '') -> dict[str, object]:
+    found: dict[str, object] = {}
+    for key, value in tree.items():
+        found |= flat(value, f'{prefix}{key}.') if isinstance(value, dict) else {
+            f'{prefix}{key}': value
+        }
+    return found
+
+
+def test_the_configuration_has_every_parameter_with_its_default():
+    document = yaml.safe_load((REPOSITORY / 'config' / 'perception.yaml').read_text())
+    given = flat(document['/**']['ros__parameters'])
+    assert given == {spec.name: spec.default for spec in TABLE}
+    for spec in TABLE:
+        assert type(given[spec.name]) is type(spec.default), spec.name  # 50 is not 50.0 for ROS
+
+
+def test_every_default_is_in_range_and_described():
+    def fits(spec: Spec) -> bool:
+        if spec.choices:
+            return spec.default in spec.choices
+        return spec.low is None or spec.low <= float(spec.default) <= float(spec.high or 0)
+
+    assert [spec.name for spec in TABLE if not fits(spec) or len(spec.description) < 20] == []
+
+
+def test_launch_file_describes_every_argument():
+    pytest.importorskip('launch_ros', reason='launch_ros comes with ROS 2, not from PyPI')
+    pytest.importorskip('launch', reason='launch comes with ROS 2, not from PyPI')
+    import os
+
+    import ament_index_python.packages as packages
+    from launch.actions import DeclareLaunchArgument
+    from launch.launch_description_sources import get_launch_description_from_python_launch_file
+
+    from launch import LaunchContext
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(packages, 'get_package_share_directory', lambda name: str(REPOSITORY))
+        path = REPOSITORY / 'launch' / 'perception.launch.py'
+        description = get_launch_description_from_python_launch_file(os.fspath(path))
+    arguments = {
+        entity.name: entity
+        for entity in description.entities if isinstance(entity, DeclareLaunchArgument)
+    }
+    expected = {
+        'namespace', 'ladder', 'params_file', 'image_topic', 'battery_topic', 'board_topic',
+        'use_sim_time', 'autostart', 'respawn', 'log_level', 'fastdds_profile',
+    }
+    assert set(arguments) == expected
+    assert all(len(argument.description) > 20 for argument in arguments.values())
+    profile = arguments['fastdds_profile'].default_value
+    assert profile is not None
+    text = ''.join(part.perform(LaunchContext()) for part in profile)
+    assert Path(text).is_file()
+
+
+if __name__ == '__main__':
+    DOCUMENT.write_text(written())
