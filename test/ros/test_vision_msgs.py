@@ -18,5 +18,6 @@ def test_the_type_hash_is_upstream_s():
     path = Path(sys.prefix) / 'share/vision_msgs/msg/Detection2DArray.json'
     if not path.is_file():
         pytest.skip('vision_msgs comes from a ROS 2 installation, not from .ci/environment')
-    hashes = {h['type_name']: h['hash_string'] for h in json.loads(path.read_text())['type_hashes']}
+    listed = json.loads(path.read_text())['type_hashes']
+    hashes = {item['type_name']: item['hash_string'] for item in listed}
     assert hashes['vision_msgs/msg/Detection2DArray'] == UPSTREAM
