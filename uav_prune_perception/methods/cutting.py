@@ -19,6 +19,7 @@ from uav_prune_perception.channels import (
 from uav_prune_perception.channels.graph import TOLERANCE
 from uav_prune_perception.training.task import LearningTask
 
+from .allocation import TOLERANCE as BUDGET_TOLERANCE
 from .allocation import group_bounds
 from .interfaces import Bounds, Keep, Method, MethodError
 from .recipe import LevelSection, Recipe
@@ -76,7 +77,7 @@ class Cutter:
         ).macs
         full = dense.cost().macs
         for index, level in asked:
-            if narrowest > level.kept_macs * full:
+            if narrowest > level.kept_macs * full * (1 + BUDGET_TOLERANCE):
                 place = recipe.place(('prune', 'levels', index, 'kept_macs'))
                 raise MethodError(
                     f'{place}: level {level.name} asks for {level.kept_macs:.1%} of the MACs, '

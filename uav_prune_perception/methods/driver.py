@@ -97,7 +97,7 @@ class Driver:
         """All levels of the ladder, the heaviest first.
 
         Raises:
-            MethodError, NetworkError, WeightsError, RecipeError: found before any training.
+            MethodError, ChannelError, RecipeError: found before any training.
             TrainingError: a loss is not finite.
         """
         fresh = self.fresh_network()

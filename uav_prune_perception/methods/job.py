@@ -47,8 +47,8 @@ def prune(
         overwrite: replace an existing ladder.
 
     Raises:
-        LadderError, RecipeError, DatasetError, NetworkError, WeightsError, MethodError: bad
-            input, found as early as it can be.
+        LadderError, RecipeError, MethodError, ChannelError: bad input, found as early as it can
+            be.
         TrainingError, ExportError, RunFolderError: something failed on the way; what was
             finished is kept.
     """
@@ -81,17 +81,15 @@ def open_task(recipe: Recipe, reporter: Reporter) -> LearningTask:
     """The data of a recipe, ready to learn from.
 
     Raises:
-        DatasetError: the data is missing or damaged.
-        RecipeError: a key of ``data`` is wrong; names its line.
+        RecipeError: a key of ``data`` is wrong, or the data is missing or damaged; names the
+            line.
     """
     reporter.phase(f'loading data: {recipe.data.get("kind", "no kind given")}', 1)
     try:
         task = make_task(recipe.data)
     except DatasetError as error:
         match = re.match(r'(data(?:\.\w+)+): ', str(error))
-        if match is None:
-            raise
-        path: KeyPath = tuple(match.group(1).split('.'))
+        path: KeyPath = tuple(match.group(1).split('.')) if match else ('data', 'root')
         raise RecipeError(f'{recipe.place(path)}: {error}') from None
     except (TypeError, ValueError) as error:
         if type(error) not in (TypeError, ValueError):
