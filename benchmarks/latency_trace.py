@@ -6,8 +6,8 @@
 
 Without a ladder: the aerial detector at five widths with untrained weights (its times are real,
 its accuracies are made up and said to be). Levels take turns frame by frame, so whatever
-disturbs the machine disturbs all of them alike. "Quiet" runs at a raised priority where that is
-allowed; "contended" at the usual one, beside processes that keep the cores busy.
+disturbs the machine disturbs all of them alike. Everything runs at a raised priority where that
+is allowed; "contended" beside processes of the same priority that keep the cores busy.
 """
 
 from __future__ import annotations
@@ -66,12 +66,12 @@ def main() -> None:
         latency_ms = {}
         with priority(PRIORITY) as raised:
             latency_ms['quiet'] = record(engines, arguments.frames)
-        with burning(arguments.burners):
-            latency_ms['contended'] = record(engines, arguments.frames)
+            with burning(arguments.burners):
+                latency_ms['contended'] = record(engines, arguments.frames)
     origin = (
         f'{board_model() or "unknown machine"}, {os.cpu_count()} cores, ONNX Runtime on '
         f'{arguments.threads} thread(s), {what}; contended by {arguments.burners} burners'
-        f'{"" if raised else "; quiet without raised priority"}'
+        f'{"" if raised else "; without raised priority"}'
     )
     write_trace(LatencyTrace(names, kept, accuracy, latency_ms, origin), arguments.out)
     print(origin)

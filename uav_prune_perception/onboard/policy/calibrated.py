@@ -21,7 +21,7 @@ from .base import (
 from .calibrated_options import CalibratedOptions
 from .endurance import Endurance
 from .forecast import Forecast, forecasts
-from .power_model import SCALE_STD, PowerModel
+from .power_model import PowerModel
 from .slow_down import SlowDown
 from .thermal_model import ThermalModel
 
@@ -192,10 +192,11 @@ class CalibratedPolicy:
         options = self.options
         if options.power_limit_w and self.power.known:
             expected_w, std_w = self.power.predict_w(choice.watts)
-            expected_w += (KEEP_SIGMA if keep and not self._long_silent(o) else RESERVE_SIGMA) * std_w
-            if expected_w > options.power_limit_w - (0.0 if keep else MARGIN_W):
-                words = f'{expected_w:.1f} W with {choice.name}, limit {options.power_limit_w:.1f} W'
-                return 1, POWER, words
+            lenient = keep and o.now_s - self._power_heard_s <= SILENT_S
+            expected_w += (KEEP_SIGMA if lenient else RESERVE_SIGMA) * std_w
+            limit_w = options.power_limit_w
+            if expected_w > limit_w - (0.0 if keep else MARGIN_W):
+                return 1, POWER, f'{expected_w:.1f} W with {choice.name}, limit {limit_w:.1f} W'
         spare_w = self.endurance.headroom_w()
         if extra_w > spare_w + (ENDURANCE_KEEP_W if keep else ENDURANCE_UP_W):
             words = (f'battery for {self.endurance.power_w + spare_w:.1f} W until the target in '
@@ -205,9 +206,6 @@ class CalibratedPolicy:
         if choice.level.index < lightest:
             return 1, BATTERY, f'battery at {o.battery.fraction:.0%} does not allow {choice.name}'
         return None
-
-    def _long_silent(self, o: Observation) -> bool:
-        return o.now_s - self._power_heard_s > SILENT_S
 
     def _battery_floor(self, o: Observation) -> int:
         """Index of the heaviest level that the charge allows; nan compares false: 0."""

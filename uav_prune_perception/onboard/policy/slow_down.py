@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 import math
-from itertools import accumulate
+from itertools import accumulate, pairwise
 
 Q_MIN = 1e-6  # variance per frame that a quiet board drifts by (0.1 % per frame)
 START_STD = 0.1  # of the first guess: the warm-up measured the profile on this very board
@@ -183,4 +183,4 @@ def _normal_bins() -> list[float]:
     edges = [_edge(place) for place in range(BINS + 1)]
     below = [0.5 * (1.0 + math.erf(edge / math.sqrt(2.0))) for edge in edges]
     below[0], below[-1] = 0.0, 1.0
-    return [b - a for a, b in zip(below, below[1:], strict=False)]
+    return [b - a for a, b in pairwise(below)]

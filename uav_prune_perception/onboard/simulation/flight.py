@@ -201,10 +201,10 @@ class _Flight:
         if limit_w == self._limit_set:
             return
         self._limit_set = limit_w
-        options = getattr(self.pilot, 'options', None)
-        if hasattr(options, 'power_limit_w'):
+        pilot: Any = self.pilot
+        if hasattr(getattr(pilot, 'options', None), 'power_limit_w'):
             value = 0.0 if math.isinf(limit_w) else limit_w
-            self.pilot.options = dataclasses.replace(options, power_limit_w=value)  # type: ignore[union-attr]
+            pilot.options = dataclasses.replace(pilot.options, power_limit_w=value)
 
     def _ask_confidence(self, observation: Observation) -> None:
         """What the policy says about the frames until the next tick, if it says anything."""

@@ -108,7 +108,8 @@ def limit_broken(world: World, log: FlightLog) -> np.ndarray:
     starts = np.maximum(0, ends - frames)
     mean_w = (total[ends] - total[starts]) / (ends - starts)
     # A fallen budget binds one mean later: nobody can take back what was drawn before.
-    loosest_w = np.array([world.power_limit_w[a:b].max() for a, b in zip(starts, ends, strict=True)])
+    windows = zip(starts, ends, strict=True)
+    loosest_w = np.array([world.power_limit_w[start:end].max() for start, end in windows])
     broken = mean_w > loosest_w * POWER_TOLERANCE
     if world.cooler is not None:
         broken |= log.temperature_c >= world.cooler.trip_c

@@ -16,8 +16,8 @@ from .ina238 import Ina238
 from .ina3221 import Ina3221
 from .low_pass import LowPass
 from .overcurrent import OverCurrent
-from .raspberry_pi import RaspberryPi, Run, vcgencmd
 from .rapl import Rapl
+from .raspberry_pi import RaspberryPi, Run, vcgencmd
 from .snapshot import BoardState
 from .thermal import ThermalZones
 
@@ -87,7 +87,8 @@ class BoardReader:
             self._temperature_c = self._try('temperature', self._thermal.temperature_c, math.nan)
             self._load = self._try('load', self._busiest, math.nan)
             self._try('raspberry pi', lambda: self._read_pi(now_s), None)
-        events = self._try('over-current', self._over_current.new_events, {})
+        nothing: dict[str, int] = {}
+        events = self._try('over-current', self._over_current.new_events, nothing)
         if events:
             names = ', '.join(f'{name} +{count}' for name, count in sorted(events.items()))
             self._alarm, self._alarm_s = f'over-current ({names})', now_s

@@ -18,8 +18,8 @@ from .machine import board_model, l4t_release
 from .nvpmodel import NvpModel
 from .overcurrent import PATTERN as OVER_CURRENT
 from .rails import Rail
-from .raspberry_pi import RaspberryPi, Run, vcgencmd
 from .rapl import Rapl
+from .raspberry_pi import RaspberryPi, Run, vcgencmd
 from .sysfs import matching, read_number
 from .thermal import ThermalZones
 

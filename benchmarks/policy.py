@@ -1,0 +1,134 @@
+# Copyright 2026 uav_prune_perception contributors
+# SPDX-License-Identifier: Apache-2.0
+"""Flies every policy through every scenario and says how good each is, with statistics.
+
+python benchmarks/policy.py                        # made-up Jetson-like trace, 10 seeds
+python benchmarks/policy.py --trace FILE.npz       # a recorded trace (latency_trace.py)
+python benchmarks/policy.py --ladder DIR           # record that ladder here first
+python benchmarks/policy.py --markdown out.md --csv out.csv
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import dataclasses
+import multiprocessing
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+from policy_cost import costs
+from policy_pilots import pilots
+from policy_tables import tables
+
+from uav_prune_perception.onboard.simulation import (
+    SCENARIOS,
+    LatencyTrace,
+    Metrics,
+    fly,
+    made_up_trace,
+    make_world,
+    measure,
+    read_trace,
+)
+
+HERE = Path(__file__).parent
+HEAVIEST_MS = 22.0  # scenarios have a deadline of 30 ms at 30 Hz
+
+Flights = dict[tuple[str, str], list[Metrics]]  # (scenario, pilot) -> one for each seed
+
+
+def main() -> None:
+    """Parse, fly, report."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument('--trace', type=Path)
+    parser.add_argument('--ladder', type=Path)
+    parser.add_argument('--jitter', type=float, default=0.03, help='of the made-up trace')
+    parser.add_argument('--seeds', type=int, default=10)
+    parser.add_argument('--duration', type=float, default=300.0, help='seconds of each flight')
+    parser.add_argument('--staleness', type=float, default=0.3)
+    parser.add_argument('--scenarios', help='comma-separated')
+    parser.add_argument('--processes', type=int, default=multiprocessing.cpu_count())
+    parser.add_argument('--markdown', type=Path)
+    parser.add_argument('--csv', type=Path)
+    parser.add_argument('--no-costs', action='store_true')
+    arguments = parser.parse_args()
+    trace = _trace(arguments)
+    names = _scenarios(arguments.scenarios, trace)
+    jobs = [(name, seed, arguments) for name in names for seed in range(arguments.seeds)]
+    flights: Flights = {}
+    with multiprocessing.Pool(arguments.processes) as pool:
+        for (name, _, _), found in zip(jobs, pool.imap(_fly_all, jobs), strict=True):
+            for pilot, metrics in found.items():
+                flights.setdefault((name, pilot), []).append(metrics)
+            print('.', end='', file=sys.stderr, flush=True)
+    print(file=sys.stderr)
+    origin = trace.origin if trace else (
+        f'made up, Jetson-like: jitter {arguments.jitter:.0%}, a new one for each seed')
+    text = tables(flights, origin, arguments.seeds, arguments.duration)
+    if not arguments.no_costs:
+        text += '\n' + _cost_table(trace or made_up_trace(jitter=arguments.jitter))
+    print(text)
+    if arguments.markdown:
+        arguments.markdown.write_text(text)
+    if arguments.csv:
+        _write_csv(arguments.csv, flights)
+
+
+def _trace(arguments: argparse.Namespace) -> LatencyTrace | None:
+    if arguments.ladder:
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder) / 'trace.npz'
+            subprocess.run(
+                [sys.executable, str(HERE / 'latency_trace.py'), str(path), '--ladder',
+                 str(arguments.ladder)], check=True,
+            )
+            trace = read_trace(path)
+        arguments.trace = None
+        arguments.recorded = trace.scaled(HEAVIEST_MS)
+        return arguments.recorded
+    arguments.recorded = None
+    if arguments.trace:
+        arguments.recorded = read_trace(arguments.trace).scaled(HEAVIEST_MS)
+    return arguments.recorded
+
+
+def _scenarios(asked: str | None, trace: LatencyTrace | None) -> list[str]:
+    names = asked.split(',') if asked else list(SCENARIOS)
+    if not asked and trace is None:
+        names.remove('S1m')  # needs a recording under contention
+    return names
+
+
+def _fly_all(job: tuple[str, int, argparse.Namespace]) -> dict[str, Metrics]:
+    name, seed, arguments = job
+    trace = arguments.recorded or made_up_trace(
+        seed, jitter=arguments.jitter, frames=int(arguments.duration * 30))
+    world = make_world(name, trace, seed, arguments.duration, arguments.staleness)
+    return {
+        pilot: measure(world, fly(world, make(world))) for pilot, make in pilots(world).items()
+    }
+
+
+def _cost_table(trace: LatencyTrace) -> str:
+    lines = ['### Cost of a decision', '',
+             '| policy | median us | p99 us | bytes grown over 140 s |', '|---|---|---|---|']
+    lines += [f'| {cost.name} | {cost.median_us:.1f} | {cost.p99_us:.1f} | {cost.grown_bytes} |'
+              for cost in costs(trace)]
+    return '\n'.join(lines) + '\n'
+
+
+def _write_csv(path: Path, flights: Flights) -> None:
+    with path.open('w', newline='') as file:
+        writer = csv.writer(file)
+        columns = [field.name for field in dataclasses.fields(Metrics)]
+        writer.writerow(['scenario', 'policy', 'seed', *columns])
+        for (scenario, pilot), metrics in flights.items():
+            for seed, one in enumerate(metrics):
+                writer.writerow([scenario, pilot, seed, *dataclasses.astuple(one)])
+
+
+if __name__ == '__main__':
+    main()

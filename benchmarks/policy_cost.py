@@ -1,0 +1,83 @@
+# Copyright 2026 uav_prune_perception contributors
+# SPDX-License-Identifier: Apache-2.0
+"""What a decision costs: time and memory, on the observations of a real simulated flight."""
+
+from __future__ import annotations
+
+import gc
+import time
+import tracemalloc
+from dataclasses import dataclass
+from typing import Any
+
+from policy_pilots import ORACLE, pilots
+
+from uav_prune_perception.onboard.policy.base import Decision, Observation
+from uav_prune_perception.onboard.simulation import LatencyTrace, fly, make_world
+
+ROUNDS = 5
+
+
+@dataclass(frozen=True)
+class Cost:
+    """Microseconds per decision (best round's median and 99th percentile), bytes grown."""
+
+    name: str
+    median_us: float
+    p99_us: float
+    grown_bytes: int
+
+
+class _Recorder:
+    """Flies like the pilot it wraps and keeps what it saw."""
+
+    def __init__(self, pilot: Any) -> None:
+        self.pilot = pilot
+        self.seen: list[Observation] = []
+
+    def decide(self, observation: Observation) -> Decision:
+        self.seen.append(observation)
+        return self.pilot.decide(observation)
+
+
+def costs(trace: LatencyTrace) -> list[Cost]:
+    """Of every pilot that decides, in S1 (300 s, 10 decisions a second)."""
+    world = make_world('S1', trace, 0)
+    found = []
+    for name, make in pilots(world).items():
+        if name == ORACLE or name.startswith('static'):
+            continue
+        recorder = _Recorder(make(world))
+        fly(world, recorder)
+        found.append(_cost(name, recorder.seen, lambda make=make: make(world)))
+    return found
+
+
+def _cost(name: str, seen: list[Observation], make: Any) -> Cost:
+    best: list[float] = []
+    gc.disable()
+    for _ in range(ROUNDS):
+        pilot, times = make(), []
+        for observation in seen:
+            start = time.perf_counter_ns()
+            pilot.decide(observation)
+            times.append((time.perf_counter_ns() - start) * 1e-3)
+        times.sort()
+        if not best or times[len(times) // 2] < best[len(best) // 2]:
+            best = times
+    gc.enable()
+    pilot = make()
+    half = len(seen) // 2
+    for observation in seen[:half]:
+        pilot.decide(observation)
+    gc.collect()
+    tracemalloc.start()
+    for observation in seen[half:half + 10]:
+        pilot.decide(observation)
+    before, _ = tracemalloc.get_traced_memory()
+    for observation in seen[half + 10:]:
+        pilot.decide(observation)
+    gc.collect()
+    after, _ = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    return Cost(name, best[len(best) // 2], best[int(0.99 * len(best))], after - before)
