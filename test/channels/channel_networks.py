@@ -1,11 +1,20 @@
 # Copyright 2026 uav_prune_perception contributors
 # SPDX-License-Identifier: Apache-2.0
-"""Small networks, each with one structure that channel pruners trip over."""
+"""Small networks, each with one structure that channel pruners trip over.
+
+``NETWORKS`` maps a name to (factory, example inputs, largest share of MACs that may be left at
+ratio 0.5).
+"""
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
+from torch.nn import functional as F  # noqa: N812
 
 
 def conv(inputs: int, outputs: int, kernel: int = 3, stride: int = 1, groups: int = 1):
@@ -16,26 +25,439 @@ def conv(inputs: int, outputs: int, kernel: int = 3, stride: int = 1, groups: in
     )
 
 
-class Plain(nn.Module):
-    def __init__(self):
-        super().__init__()
-        self.features = nn.Sequential(conv(3, 16), conv(16, 24, stride=2))
-        self.head = nn.Linear(24, 5)
+class Body(nn.Module):
+    """Stem of 16 channels, ``self.body`` in the middle, mean pool, linear layer."""
 
-    def forward(self, x: Tensor) -> Tensor:
-        return self.head(self.features(x).mean((2, 3)))
+    width = 16
 
-
-class Residual(nn.Module):
     def __init__(self):
         super().__init__()
         self.stem = conv(3, 16)
+        self.build()
+        self.head = nn.Linear(self.width, 5)
+
+    def build(self) -> None:
+        raise NotImplementedError
+
+    def body(self, x: Tensor) -> Tensor:
+        raise NotImplementedError
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.head(self.body(self.stem(x)).mean((2, 3)))
+
+
+class Plain(Body):
+    width = 24
+
+    def build(self):
+        self.down = conv(16, 24, stride=2)
+
+    def body(self, x):
+        return self.down(x)
+
+
+class Residual(Body):
+    def build(self):
         self.a = nn.Sequential(conv(16, 8, 1), conv(8, 16))
         self.b = nn.Sequential(conv(16, 12, 1), conv(12, 16))
+
+    def body(self, x):
+        x = x + self.a(x)
+        return F.relu(x + self.b(x))
+
+
+class PadShortcut(Body):
+    """Option A: channels filled with zeros."""
+
+    width = 32
+
+    def build(self):
+        self.a = nn.Sequential(conv(16, 24), conv(24, 32, stride=2))
+
+    def body(self, x):
+        return F.relu(F.pad(x[:, :, ::2, ::2], (0, 0, 0, 0, 8, 8)) + self.a(x))
+
+
+class ChunkConcatAdd(Body):
+    """C2f of YOLOv8."""
+
+    def build(self):
+        self.enter = conv(16, 32, 1)
+        self.blocks = nn.ModuleList(nn.Sequential(conv(16, 16), conv(16, 16)) for _ in range(2))
+        self.leave = conv(64, 16, 1)
+
+    def body(self, x):
+        y = list(self.enter(x).chunk(2, 1))
+        for block in self.blocks:
+            y.append(y[-1] + block(y[-1]))
+        return self.leave(torch.cat(y, 1))
+
+
+class LiteralSplit(Body):
+    """Sizes of a split kept as an attribute: CSPDarkNet, Res2Net, C2PSA."""
+
+    def build(self):
+        self.half = 16
+        self.enter = conv(16, 32, 1)
+        self.mix = conv(16, 16)
+        self.leave = conv(32, 16, 1)
+
+    def body(self, x):
+        a, b = self.enter(x).split((self.half, self.half), 1)
+        return self.leave(torch.cat([a, self.mix(b)], 1))
+
+
+class UnequalSplit(Body):
+    def build(self):
+        self.sizes = [8, 24]
+        self.enter = conv(16, 32, 1)
+        self.mix = conv(24, 24)
+        self.leave = conv(32, 16, 1)
+
+    def body(self, x):
+        a, b = self.enter(x).split(self.sizes, 1)
+        return self.leave(torch.cat([a, self.mix(b)], 1))
+
+
+class ConcatOfConcat(Body):
+    width = 56
+
+    def build(self):
+        self.a, self.b, self.c = conv(16, 8), conv(24, 16), conv(16, 16)
+
+    def body(self, x):
+        y = torch.cat([x, self.a(x)], 1)
+        return torch.cat([y, self.b(y), self.c(x)], 1)
+
+
+class ChannelShuffle(Body):
+    def build(self):
+        self.a, self.b = conv(16, 32, 1, groups=2), conv(32, 16, 1, groups=2)
+
+    def body(self, x):
+        y = self.a(x)
+        b, c, h, w = y.shape
+        y = y.view(b, 2, c // 2, h, w).transpose(1, 2).reshape(b, c, h, w)
+        return self.b(y)
+
+
+class PixelShuffle(Body):
+    def build(self):
+        self.up, self.after = conv(16, 64), conv(16, 16)
+
+    def body(self, x):
+        return self.after(F.pixel_shuffle(self.up(x), 2))
+
+
+class ViewedPixelShuffle(Body):
+    def build(self):
+        self.up, self.after = conv(16, 64), conv(16, 16)
+
+    def body(self, x):
+        y = self.up(x)
+        b, c, h, w = y.shape
+        y = y.view(b, c // 4, 2, 2, h, w).permute(0, 1, 4, 2, 5, 3)
+        return self.after(y.reshape(b, c // 4, h * 2, w * 2))
+
+
+class SpaceToDepth(Body):
+    """Focus of YOLOv5."""
+
+    def build(self):
+        self.mix = conv(64, 16)
+
+    def body(self, x):
+        parts = [x[..., ::2, ::2], x[..., 1::2, ::2], x[..., ::2, 1::2], x[..., 1::2, 1::2]]
+        return self.mix(torch.cat(parts, 1))
+
+
+class Gate(Body):
+    """Squeeze and excitation, and a plain SiLU."""
+
+    def build(self):
+        self.a = conv(16, 24)
+        self.fc1, self.fc2 = nn.Conv2d(24, 12, 1), nn.Conv2d(12, 24, 1)
+        self.b = conv(24, 16)
+
+    def body(self, x):
+        x = F.silu(self.a(x))
+        gate = torch.sigmoid(self.fc2(F.relu(self.fc1(F.adaptive_avg_pool2d(x, 1)))))
+        return self.b(x * gate)
+
+
+class LayerScale(Body):
+    """A scale of each channel, and two scalars that fuse two branches (BiFPN)."""
+
+    def build(self):
+        self.a, self.b = conv(16, 16), conv(16, 16)
+        self.gamma = nn.Parameter(1e-6 * torch.ones(16, 1, 1))
+        self.fusion = nn.Parameter(torch.tensor([0.4, 0.6]))
+
+    def body(self, x):
+        weight = self.fusion / (self.fusion.sum() + 1e-4)
+        return weight[0] * x + weight[1] * self.a(x) + self.gamma * self.b(x)
+
+
+class Grouped(Body):
+    """ResNeXt (many small groups), two large groups, depthwise, depthwise with multiplier."""
+
+    width = 32
+
+    def build(self):
+        self.many, self.two = conv(16, 32, groups=8), conv(32, 16, groups=2)
+        self.depth, self.multiplied = conv(16, 16, groups=16), conv(16, 32, groups=16)
+        self.between = conv(16, 16, 1)
+
+    def body(self, x):
+        return self.multiplied(self.between(self.depth(self.two(self.many(x)))))
+
+
+class SharedHead(nn.Module):
+    """One head on two levels (RetinaNet), several inputs, outputs in a dict, a ModuleDict."""
+
+    def __init__(self):
+        super().__init__()
+        self.levels = nn.ModuleDict({'fine': conv(3, 16), 'coarse': conv(16, 16, stride=2)})
+        self.head = nn.Sequential(conv(16, 16), nn.GroupNorm(4, 16), nn.Conv2d(16, 6, 1))
+
+    def forward(self, x: Tensor, scale: Tensor) -> dict[str, Any]:
+        fine = self.levels['fine'](x * scale)
+        coarse = self.levels['coarse'](fine)
+        outputs = [self.head(level).flatten(2) for level in (fine, coarse)]
+        return {'levels': tuple(outputs), 'all': torch.cat(outputs, 2)}
+
+
+class TiedWeights(nn.Module):
+    """An auto-encoder whose decoder is the encoder's weight."""
+
+    def __init__(self):
+        super().__init__()
+        self.enter, self.code, self.out = nn.Linear(12, 24), nn.Linear(24, 16), nn.Linear(24, 3)
+        self.again = self.code
+
+    def forward(self, x: Tensor) -> Tensor:
+        y = self.again(F.relu(self.enter(x)))
+        return self.out(F.linear(F.relu(y), self.code.weight.t()))
+
+
+class FlattenLinear(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.features = nn.Sequential(conv(3, 16), nn.MaxPool2d(4), conv(16, 8))
+        self.classifier = nn.Sequential(nn.Linear(8 * 4 * 4, 32), nn.ReLU(), nn.Linear(32, 5))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.classifier(self.features(x).flatten(1))
+
+
+class ChannelsLast(nn.Module):
+    """Permute to NHWC, then flatten: the order in which a linear layer reads changes."""
+
+    def __init__(self):
+        super().__init__()
+        self.features = nn.Sequential(conv(3, 16), nn.AdaptiveAvgPool2d(3))
+        self.classifier = nn.Linear(16 * 9, 5)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.classifier(self.features(x).permute(0, 2, 3, 1).reshape(x.shape[0], -1))
+
+
+class Norms(Body):
+    """GroupNorm over eight groups, LayerNorm over channels, an inverted bottleneck."""
+
+    def build(self):
+        self.a = nn.Sequential(nn.Conv2d(16, 32, 3, padding=1), nn.GroupNorm(8, 32), nn.SiLU())
+        self.b = nn.Conv2d(32, 16, 1)
+        self.norm = nn.LayerNorm(16)
+        self.wide, self.narrow = nn.Linear(16, 64), nn.Linear(64, 16)
+
+    def body(self, x):
+        y = self.b(self.a(x)).permute(0, 2, 3, 1)
+        y = y + self.narrow(F.gelu(self.wide(self.norm(y))))
+        return y.permute(0, 3, 1, 2)
+
+
+class ChannelAttention(Body):
+    """CBAM-like mean over channels, and attention between channels: both need all of them."""
+
+    def build(self):
+        self.a, self.b, self.mask = conv(16, 16), conv(16, 24), nn.Conv2d(2, 1, 3, padding=1)
+        self.c = conv(24, 16)
+
+    def body(self, x):
+        y = self.a(x)
+        both = torch.cat([y.mean(1, keepdim=True), y.amax(1, keepdim=True)], 1)
+        y = self.c(self.b(y * torch.sigmoid(self.mask(both))))
+        flat = y.flatten(2)
+        mixed = (flat @ flat.transpose(1, 2)).softmax(-1) @ flat
+        return y + mixed.view_as(y)
+
+
+class SpatialMask(Body):
+    """One mask for all channels: size 1 must not couple."""
+
+    def build(self):
+        self.mask, self.a = nn.Conv2d(16, 1, 1), conv(16, 24)
+        self.b = conv(24, 16)
+
+    def body(self, x):
+        return self.b(self.a(x) * torch.sigmoid(self.mask(x)))
+
+
+class Attention(nn.Module):
+    """Tokens with heads: qkv in one layer, explicit scale."""
+
+    def __init__(self):
+        super().__init__()
+        self.heads = 4
+        self.patch = nn.Conv2d(3, 16, 4, 4)
+        self.position = nn.Parameter(torch.randn(1, 16, 16))
+        self.qkv, self.out = nn.Linear(16, 48), nn.Linear(16, 16)
+        self.mlp = nn.Sequential(nn.Linear(16, 32), nn.GELU(), nn.Linear(32, 16))
         self.head = nn.Linear(16, 5)
 
     def forward(self, x: Tensor) -> Tensor:
-        x = self.stem(x)
-        x = x + self.a(x)
-        x = F.relu(x + self.b(x))
-        return self.head(x.mean((2, 3)))
+        x = self.patch(x).flatten(2).transpose(1, 2) + self.position
+        b, n, c = x.shape
+        q, k, v = self.qkv(x).reshape(b, n, 3, self.heads, -1).permute(2, 0, 3, 1, 4)
+        y = ((q * 0.5) @ k.transpose(-2, -1)).softmax(-1) @ v
+        x = x + self.out(y.transpose(1, 2).reshape(b, n, -1))
+        return self.head((x + self.mlp(x)).mean(1))
+
+
+class Transposed(Body):
+    def build(self):
+        self.down, self.up = conv(16, 24, stride=2), nn.ConvTranspose2d(24, 16, 2, 2)
+        self.depth = nn.ConvTranspose2d(16, 16, 3, padding=1, groups=16)
+        self.two = nn.ConvTranspose2d(16, 16, 3, padding=1, groups=2)
+
+    def body(self, x):
+        return self.two(self.depth(F.relu(self.up(self.down(x))) + x))
+
+
+class InPlace(Body):
+    """A part of a tensor is changed in place."""
+
+    def build(self):
+        self.a, self.b = conv(16, 16), conv(16, 8)
+
+    def body(self, x):
+        y = self.a(x).clone()
+        y[:, :8] += self.b(x)
+        return y
+
+
+class Halves(Body):
+    """Slices by computed bounds, and every second channel."""
+
+    def build(self):
+        self.a, self.b, self.c = conv(16, 32), conv(16, 16), conv(8, 16)
+
+    def body(self, x):
+        y = self.a(x)
+        half = y.shape[1] // 2
+        z = self.b(y[:, :half] * torch.sigmoid(y[:, half:]))
+        return self.c(z[:, ::2] + z[:, 1::2])
+
+
+class Upsampled(nn.Module):
+    """A small detector: pyramid with upsampling and concat, heads on two levels."""
+
+    def __init__(self):
+        super().__init__()
+        self.c1, self.c2, self.c3 = (
+            conv(3, 16, stride=2),
+            conv(16, 32, stride=2),
+            conv(32, 48, 3, 2),
+        )
+        self.lateral, self.neck = conv(48, 24, 1), conv(56, 32)
+        self.heads = nn.ModuleList(
+            nn.Sequential(conv(n, 16), nn.Conv2d(16, 9, 1)) for n in (32, 48)
+        )
+
+    def forward(self, x: Tensor) -> tuple[Tensor, list[Tensor]]:
+        fine = self.c2(self.c1(x))
+        coarse = self.c3(fine)
+        up = F.interpolate(self.lateral(coarse), scale_factor=2, mode='nearest')
+        levels = [self.neck(torch.cat([up, fine], 1)), coarse]
+        raw = [head(level) for head, level in zip(self.heads, levels, strict=True)]
+        joined = torch.cat([r.view(r.shape[0], 9, -1) for r in raw], 2)
+        box, score = joined.split((4, 5), 1)
+        return torch.cat([box.exp(), score.sigmoid()], 1), raw
+
+
+@torch.library.custom_op('channel_networks::mirror', mutates_args=())
+def mirror(x: Tensor) -> Tensor:
+    return x.flip(1)
+
+
+@mirror.register_fake
+def _(x: Tensor) -> Tensor:
+    return torch.empty_like(x)
+
+
+class CustomOperator(Body):
+    """An operator that nobody has a rule for."""
+
+    def build(self):
+        self.a, self.b, self.c = conv(16, 32), conv(32, 16), conv(16, 16)
+
+    def body(self, x):
+        return self.c(mirror(self.b(self.a(x))))
+
+
+class LiteralView(Body):
+    """A view whose size is written as a number: only a trial can tell."""
+
+    def build(self):
+        self.a, self.b = conv(16, 32), conv(32, 16)
+
+    def body(self, x):
+        y = self.b(self.a(x))
+        return y.reshape(y.shape[0], 16, -1, y.shape[3])
+
+
+@dataclass(frozen=True)
+class Case:
+    """A network, inputs that fit, and how many MACs may be left at ratio 0.5."""
+
+    factory: Callable[[], nn.Module]
+    left: float = 0.4
+    inputs: tuple[int, ...] = (2, 3, 16, 16)
+
+    def example(self) -> tuple[Tensor, ...]:
+        generator = torch.Generator().manual_seed(1)
+        x = torch.randn(self.inputs, generator=generator)
+        return (x, torch.tensor(0.7)) if self.factory is SharedHead else (x,)
+
+
+CASES = [
+    Case(Plain),
+    Case(Residual),
+    Case(PadShortcut, 0.7),
+    Case(ChunkConcatAdd),
+    Case(LiteralSplit, 0.5),
+    Case(UnequalSplit, 0.7),
+    Case(ConcatOfConcat),
+    Case(ChannelShuffle),
+    Case(PixelShuffle),
+    Case(ViewedPixelShuffle),
+    Case(SpaceToDepth),
+    Case(Gate),
+    Case(LayerScale),
+    Case(Grouped),
+    Case(SharedHead),
+    Case(TiedWeights, inputs=(2, 12)),
+    Case(FlattenLinear, 0.5),
+    Case(ChannelsLast, 0.6),
+    Case(Norms, 0.6),
+    Case(ChannelAttention, 0.8),
+    Case(SpatialMask),
+    Case(Attention, 0.6),
+    Case(Transposed),
+    Case(InPlace, 0.6),
+    Case(Halves),
+    Case(Upsampled, inputs=(2, 3, 32, 32)),
+    Case(CustomOperator, 0.7),
+    Case(LiteralView, 0.7),
+]

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from .errors import ChannelError
-from .exported import first_line, unwrap
+from .exported import first_line, named_tensors, unwrap
 from .plan import Cut, PruningPlan
 
 Owner = tuple[nn.Module, str]
@@ -41,7 +41,7 @@ def compact(model: nn.Module, plan: PruningPlan) -> nn.Module:
 def compact_in_place(model: nn.Module, plan: PruningPlan) -> None:
     """Cut ``model`` itself; nothing is changed if the plan does not fit."""
     owners = _owners(model)
-    named = _named_tensors(model)
+    named = named_tensors(model)
     by_parameter: dict[str, list[Cut]] = defaultdict(list)
     for cut in plan.cuts:
         by_parameter[cut.parameter].append(cut)
@@ -77,13 +77,6 @@ def _sliced(name: str, tensor: Tensor | None, cuts: Iterable[Cut]) -> Tensor:
     if isinstance(tensor, nn.Parameter):
         return nn.Parameter(small, requires_grad=tensor.requires_grad)
     return small
-
-
-def _named_tensors(model: nn.Module) -> dict[str, Tensor]:
-    return {
-        **dict(model.named_buffers(remove_duplicate=False)),
-        **dict(model.named_parameters(remove_duplicate=False)),
-    }
 
 
 def _owners(model: nn.Module) -> dict[int, list[Owner]]:

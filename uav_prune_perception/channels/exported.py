@@ -10,8 +10,9 @@ slices and scatters, so nothing changes behind the walker's back.
 from __future__ import annotations
 
 import copy
+import operator
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,6 +22,13 @@ from torch.fx import GraphModule, Node
 from torch.utils import _pytree as pytree
 
 from .errors import ChannelError
+
+CHANGES_WHOLE = {
+    f'aten.{name}_'
+    for name in """relu relu6 silu hardswish hardsigmoid hardtanh leaky_relu elu selu celu mish
+    sigmoid tanh gelu clamp clamp_min add sub mul div dropout feature_dropout threshold""".split()
+}
+"""In-place operators that a rule can read as their ordinary form."""
 
 WRAPPERS = (nn.DataParallel, nn.parallel.DistributedDataParallel)
 
@@ -53,10 +61,7 @@ class Exported:
 
     def bind(self, model: nn.Module) -> list[Any]:
         """A value for each placeholder, the weights taken from ``model`` (same names)."""
-        state: Mapping[str, Any] = {
-            **dict(model.named_buffers(remove_duplicate=False)),
-            **dict(model.named_parameters(remove_duplicate=False)),
-        }
+        state = named_tensors(model)
         leaves = iter(pytree.tree_leaves((self.example, {})))
         values: list[Any] = []
         for node in placeholders(self.graph_module):
@@ -139,14 +144,65 @@ def _export(model: nn.Module, example: tuple[Any, ...], dtype: torch.dtype) -> E
         warnings.simplefilter('ignore')
         # Export a copy: a forward may cache shape-only tensors in the module it ran in.
         program = torch.export.export(copy.deepcopy(model), example, strict=False)
-        program = program.run_decompositions({})
+        if not all(_is_plain(node) for node in program.graph.nodes):
+            program = program.run_decompositions({})
     signature = program.graph_signature
-    parameters = {**signature.inputs_to_parameters, **signature.inputs_to_buffers}
+    first = first_names(model)
+    parameters = {
+        placeholder: first.get(name, name)
+        for table in (signature.inputs_to_parameters, signature.inputs_to_buffers)
+        for placeholder, name in table.items()
+    }
     constants = {
         name: program.constants[target]
         for name, target in signature.inputs_to_lifted_tensor_constants.items()
     }
     return Exported(program.graph_module, parameters, constants, dtype, model, example)
+
+
+def named_tensors(model: nn.Module) -> dict[str, Tensor]:
+    """Parameters and buffers under every name they have."""
+    return {
+        **dict(model.named_buffers(remove_duplicate=False)),
+        **dict(model.named_parameters(remove_duplicate=False)),
+    }
+
+
+def first_names(model: nn.Module) -> dict[str, str]:
+    """Every name of a tensor -> the first one; a shared tensor is known by one name."""
+    first: dict[int, str] = {}
+    for name, tensor in [*model.named_parameters(), *model.named_buffers()]:
+        first.setdefault(id(tensor), name)
+    return {name: first[id(tensor)] for name, tensor in named_tensors(model).items()}
+
+
+def _is_plain(node: Node) -> bool:
+    """An operator that changes at most a whole tensor of its own, such as ``relu_`` of a sum.
+
+    Export's own graph is kept where it will do: it is faster to get, names the module of every
+    node, and survives modules that are registered under two names.
+    """
+    if node.op != 'call_function' or node.target is operator.getitem:
+        return True
+    if not isinstance(node.target, torch._ops.OpOverload):
+        return False  # a sub-graph, e.g. of torch.no_grad()
+    changed = [a for a in node.target._schema.arguments if a.alias_info and a.alias_info.is_write]
+    if not changed:
+        return True
+    source = node.args[0]
+    return (
+        operator_name(node) in CHANGES_WHOLE
+        and isinstance(source, Node)
+        and source.op == 'call_function'
+        and not _is_view(source)
+    )
+
+
+def _is_view(node: Node) -> bool:
+    if not isinstance(node.target, torch._ops.OpOverload):
+        return node.target is operator.getitem  # of a split
+    returns = node.target._schema.returns
+    return any(r.alias_info is not None and not r.alias_info.is_write for r in returns)
 
 
 def placeholders(graph_module: GraphModule) -> Sequence[Node]:
@@ -158,7 +214,7 @@ def operator_name(node: Node) -> str:
     """``aten.conv2d`` for ``aten.conv2d.default``; for anything else, how it prints."""
     target = node.target
     if isinstance(target, torch._ops.OpOverload):
-        return f'{target.namespace}.{target._schema.name.split("::")[1]}'
+        return target._schema.name.replace('::', '.')
     return getattr(target, '__name__', str(target))
 
 

@@ -10,8 +10,12 @@ from typing import Any
 from torch import Tensor
 from torch.fx import Node
 
+from .exported import operator_name
 from .id_space import varying
 from .walk import GroupCount, Ids, IdWalk, Work, rule, shape_of
+
+
+TRANSPOSING = ('aten.t', 'aten.transpose', 'aten.permute', 'aten.numpy_T')
 
 
 def argument(node: Node, index: int, name: str, default: Any = None) -> Any:
@@ -111,19 +115,40 @@ def _tie_group_offsets(
 @rule('aten.linear')
 def linear(walk: IdWalk, node: Node) -> Ids:
     """Reads the last dimension, makes new channels there."""
-    x, weight = node.args[0], node.args[1]
-    shape = shape_of(node)
+    return multiply(walk, node, node.args[1], outputs_dim=0, bias=argument(node, 2, 'bias'))
+
+
+@rule('aten.addmm')
+def linear_with_bias(walk: IdWalk, node: Node) -> Ids:
+    """bias + x @ weight."""
+    bias, x, weight = node.args
+    return multiply(walk, node, weight, outputs_dim=1, bias=bias, x=x)
+
+
+def multiply(
+    walk: IdWalk,
+    node: Node,
+    weight: Any,
+    *,
+    outputs_dim: int,
+    bias: Any = None,
+    x: Any = None,
+) -> Ids:
+    """A matrix of parameters times the last dimension of ``x`` (default: the first argument)."""
+    shape, ids = shape_of(node), walk.ids(node.args[0] if x is None else x)
+    sizes = shape_of(weight)
+    while isinstance(weight, Node) and operator_name(weight) in TRANSPOSING and len(sizes) == 2:
+        weight, outputs_dim = weight.args[0], 1 - outputs_dim  # weight tying: linear(x, w.t())
+        sizes = shape_of(weight)
     name = walk.parameter(weight)
-    ids = walk.ids(x)
-    if name is None:
+    if name is None or len(sizes) != 2:
         for each in (ids, walk.ids(weight)):
             walk.freeze(each, node, 'its weight is computed, not a parameter')
         return walk.opaque(node, shape, 'its weight is computed, not a parameter')
-    outputs, inputs = shape_of(weight)
     read = walk.channels(ids, ids.dim() - 1)
-    walk.space.unite(read, walk.slot(name, 1, inputs, 'consumer'))
-    made = walk.slot(name, 0, outputs, 'producer')
-    if (bias := argument(node, 2, 'bias')) is not None:
+    walk.space.unite(read, walk.slot(name, 1 - outputs_dim, read.numel(), 'consumer'))
+    made = walk.slot(name, outputs_dim, sizes[outputs_dim], 'producer')
+    if bias is not None:
         walk.attach(bias, made)
     walk.work.append(Work(node.name, math.prod(shape[:-1]), [read, made]))
     return spread(made, len(shape) - 1, shape)

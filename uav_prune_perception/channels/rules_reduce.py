@@ -16,8 +16,9 @@ from torch import Tensor
 from torch.fx import Node
 from torch.utils import _pytree as pytree
 
+from .exported import operator_name
 from .id_space import FREE, squeeze_constant, varying
-from .rules_layers import argument, spread
+from .rules_layers import TRANSPOSING, argument, multiply, spread
 from .rules_pointwise import operators
 from .walk import Ids, IdWalk, Work, rule, shape_of
 
@@ -97,8 +98,12 @@ def along(walk: IdWalk, node: Node) -> Ids:
 def matmul(walk: IdWalk, node: Node) -> Ids:
     """[..., m, k] x [..., k, n]."""
     a, b = node.args[0], node.args[1]
-    if walk.parameter(b) is not None and len(shape_of(b)) == 2 and len(shape_of(a)) >= 2:
-        return _times_parameter(walk, node)
+    is_weight = isinstance(b, Node) and (
+        walk.parameter(b) is not None
+        or (operator_name(b) in TRANSPOSING and walk.parameter(b.args[0]) is not None)
+    )
+    if is_weight and len(shape_of(b)) == 2 and len(shape_of(a)) >= 2:
+        return multiply(walk, node, b, outputs_dim=1)
     return contract(walk, node, walk.ids(a), walk.ids(b))
 
 
@@ -120,19 +125,6 @@ def attention(walk: IdWalk, node: Node) -> Ids:
     return spread(made, last, shape)
 
 
-def _times_parameter(walk: IdWalk, node: Node) -> Ids:
-    name = walk.parameter(node.args[1])
-    assert name is not None
-    ids = walk.ids(node.args[0])
-    inputs, outputs = shape_of(node.args[1])
-    shape = shape_of(node)
-    read = walk.channels(ids, ids.dim() - 1)
-    walk.space.unite(read, walk.slot(name, 0, inputs, 'consumer'))
-    made = walk.slot(name, 1, outputs, 'producer')
-    walk.work.append(Work(node.name, math.prod(shape[:-1]), [read, made]))
-    return spread(made, len(shape) - 1, shape)
-
-
 def contract(walk: IdWalk, node: Node, a: Tensor, b: Tensor) -> Tensor:
     """Product of two activations: the summed channels of both sides live and die together."""
     shape = shape_of(node)
@@ -142,8 +134,11 @@ def contract(walk: IdWalk, node: Node, a: Tensor, b: Tensor) -> Tensor:
     a = a.reshape((1,) * (rank - a.dim()) + tuple(a.shape))
     b = b.reshape((1,) * (rank - b.dim()) + tuple(b.shape)).transpose(-1, -2)
     _join_sums(walk, node, a, b)
-    size = max(a.shape[-1], b.shape[-1])
-    walk.work.append(Work(node.name, math.prod(shape) * size, []))
+    factors = [
+        _along(x, dim)
+        for x, dim in ((a, rank - 2), (b, rank - 2), (a if rank - 1 in varying(a) else b, rank - 1))
+    ]
+    walk.work.append(Work(node.name, math.prod(shape[:-2]), factors))
     left, right = _own(a), _own(b).transpose(-1, -2)
     if varying(left) and varying(right):
         both = [dim for dim in varying(left) if dim in varying(right)]
@@ -170,6 +165,12 @@ def _join_sums(walk: IdWalk, node: Node, a: Tensor, b: Tensor) -> None:
     elif in_a or in_b:
         for ids in (a, b):
             walk.freeze(ids, node, 'sums channels against something that is not cut with them')
+
+
+def _along(ids: Tensor, dim: int) -> Tensor:
+    """Ids at each index of ``dim``, int64 [n, k]."""
+    size = ids.shape[dim]
+    return squeeze_constant(ids).movedim(dim, 0).flatten(1).expand(size, -1)
 
 
 def _own(ids: Tensor) -> Tensor:

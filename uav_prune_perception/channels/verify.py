@@ -19,7 +19,7 @@ from torch.fx import Interpreter, Node
 from torch.utils import _pytree as pytree
 
 from .errors import ChannelError
-from .exported import Exported, export, first_line
+from .exported import CHANGES_WHOLE, Exported, export, first_line, operator_name
 from .id_space import squeeze_constant
 from .plan import PruningPlan
 from .walk import Ids, IdWalk
@@ -46,15 +46,15 @@ class MaskedForward(Interpreter):
             return result
         if isinstance(result, (tuple, list)):
             return type(result)(self._silence(r, i) for r, i in zip(result, ids, strict=True))  # type: ignore[arg-type]
-        return self._silence(result, ids)
+        return self._silence(result, ids, in_place=operator_name(n) in CHANGES_WHOLE)
 
-    def _silence(self, result: Any, ids: Any) -> Any:
+    def _silence(self, result: Any, ids: Any, *, in_place: bool = False) -> Any:
         if not isinstance(result, Tensor) or not isinstance(ids, Tensor):
             return result
         dead = self._dead[squeeze_constant(ids)]
         if not result.is_floating_point() or not bool(dead.any()):
             return result
-        return result.masked_fill(dead, 0)
+        return result.masked_fill_(dead, 0) if in_place else result.masked_fill(dead, 0)
 
 
 def dead_classes(walk: IdWalk, plan: PruningPlan) -> Tensor:

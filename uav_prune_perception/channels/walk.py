@@ -17,7 +17,7 @@ from torch import Tensor
 from torch.fx import Node
 from torch.utils import _pytree as pytree
 
-from .exported import Exported, module_path, operator_name
+from .exported import CHANGES_WHOLE, Exported, module_path, operator_name
 from .id_space import FREE, IdSpace, compress, squeeze_constant, varying
 
 Ids = Tensor | tuple[Any, ...] | list[Any] | None
@@ -46,7 +46,10 @@ def rule(*operators: str) -> Callable[[Rule], Rule]:
 
 @dataclass
 class Work:
-    """Multiply-accumulates of one node: ``constant * product(kept(ids) for ids in factors)``."""
+    """Multiply-accumulates of one node: ``constant * product(kept(ids) for ids in factors)``.
+
+    A factor is int64 [n], or [n, k] where k channels share each of n indices.
+    """
 
     node: str
     constant: float
@@ -174,7 +177,8 @@ class IdWalk:
 
     def _apply(self, node: Node) -> Ids:
         self._evaluate_known(node)
-        function = RULES.get(operator_name(node))
+        name = operator_name(node)
+        function = RULES.get(name.removesuffix('_') if name in CHANGES_WHOLE else name)
         try:
             if function is not None:
                 return function(self, node)
