@@ -58,7 +58,8 @@ def compact_in_place(model: nn.Module, plan: PruningPlan) -> None:
             touched[id(module)] = module
     for path, values in plan.attributes.items():
         for attribute, value in values.items():
-            setattr(modules[path], attribute, value)
+            before = getattr(modules[path], attribute, None)
+            setattr(modules[path], attribute, tuple(value) if type(before) is tuple else value)
     for module in touched.values():
         set_widths(module)
 

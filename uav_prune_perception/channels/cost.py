@@ -52,16 +52,16 @@ class CostModel:
         for classes in dead:
             alive[classes] = 0
         macs = math.fsum(
-            constant * math.prod(_count(alive[ids]) for ids in factors)
+            constant * math.prod(count_kept(alive[ids]) for ids in factors)
             for constant, factors in self._work
         )
         params = sum(
-            constant * math.prod(_count(alive[ids]) for ids in factors)
+            constant * math.prod(count_kept(alive[ids]) for ids in factors)
             for constant, factors in self._parameters
         )
         return Cost(macs, params)
 
 
-def _count(alive: Tensor) -> int:
-    """Kept entries; of [n, k] (an index that several channels share), those with any alive."""
+def count_kept(alive: Tensor) -> int:
+    """True entries of [n]; of [n, k] (an index that several channels share), those with any."""
     return int((alive.any(1) if alive.dim() == 2 else alive).sum())

@@ -20,8 +20,9 @@ from .errors import ChannelError
 from .exported import Exported, export, private_copy
 from .groups import Frozen, Group, find_groups, producer_channels
 from .keep import Keep, as_masks, choose_keep
+from .literals import Edit, Literal, edited_attributes, find_edits
 from .plan import Cut, PruningPlan
-from .settle import bisect, problem_of, shaken, trial_masks
+from .settle import Problem, problem_of, settle, shaken, trial_masks
 from .verify import (
     canonical_values,
     compact_outputs,
@@ -51,6 +52,11 @@ class ChannelGraph:
         self._exported: Exported = walk.exported
         self._values = canonical_values(walk)
         self._cost = CostModel(walk, self._exported.model)
+        self._literals = [
+            Literal(module, value, walk.space.canonical(ids))
+            for module, value, ids in walk.literals
+        ]
+        self._edits: list[Edit] = []
         self.groups, self.frozen = find_groups(walk)
 
     @classmethod
@@ -154,16 +160,35 @@ class ChannelGraph:
         masks = trial_masks(self.groups, seed=0)
         tolerance = TOLERANCE[self._exported.dtype]
 
-        def check(groups: Sequence[Group]) -> str | None:
+        def check(groups: Sequence[Group]) -> Problem | None:
             plan = self.plan({group.name: masks[group.name] for group in groups})
             return problem_of(lambda: self._error(dense, compact(dense, plan), plan), tolerance)
 
-        accepted, failed = bisect(self.groups, check)
+        def rescue(accepted: Sequence[Group], group: Group) -> bool:
+            before = self._edits
+            possible = self._possible_edits(group)
+            for edits in [possible, *([edit] for edit in possible)]:
+                self._edits = [*before, *edits]
+                if edits and check([*accepted, group]) is None:
+                    return True
+            self._edits = before
+            return False
+
+        accepted, failed = settle(self.groups, check, rescue)
         for group in self.groups:
             if group.name in failed:
                 count = sum(group.members[slot].numel() for slot in group.producers)
                 self.frozen.append(Frozen(group.name, count, failed[group.name]))
         self.groups = [group for group in self.groups if group in accepted]
+
+    def _possible_edits(self, group: Group) -> list[Edit]:
+        """Attributes that may have to follow the group's channels and do not yet."""
+        cut = torch.zeros(len(self._walk.space), dtype=torch.bool)
+        cut[group.classes] = True
+        literals = [literal for literal in self._literals if bool(cut[literal.ids].any())]
+        done = {edit.place for edit in self._edits}
+        edits = find_edits(self._exported.model, literals)
+        return [edit for edit in edits if edit.place not in done]
 
     def _error(self, dense: nn.Module, small: nn.Module, plan: PruningPlan) -> float:
         dead = dead_classes(self._walk, plan)
@@ -173,7 +198,7 @@ class ChannelGraph:
         )
 
     def _attributes(self, dead: Tensor) -> dict[str, dict[str, Any]]:
-        attributes: dict[str, dict[str, Any]] = {}
+        attributes = edited_attributes(self._exported.model, self._edits, ~dead)
         for count in self._walk.counts:
             alive = ~dead[self._walk.space.canonical(count.ids)]
             if not bool(alive.all()):

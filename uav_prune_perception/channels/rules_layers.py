@@ -196,6 +196,8 @@ def layer_norm(walk: IdWalk, node: Node) -> Ids:
     """Statistics over the last dimensions: channels that lie there stay."""
     ids = walk.ids(node.args[0])
     over = len(node.args[1])  # type: ignore[arg-type]
+    if any(dim >= ids.dim() - over for dim in varying(ids)):
+        ids = walk.on_one_dim(ids)
     mixed = [dim for dim in varying(ids) if dim >= ids.dim() - over]
     if mixed:
         walk.freeze(ids, node, 'its statistics mix all channels')

@@ -36,7 +36,12 @@ def item(walk: IdWalk, node: Node) -> Ids:
 @rule(*operators(RESHAPING))
 def reshaping(walk: IdWalk, node: Node) -> Ids:
     """Same elements in the same order, another shape."""
-    return compress(walk.ids(node.args[0]).reshape(shape_of(node)))
+    ids = walk.ids(node.args[0])
+    out = compress(ids.reshape(shape_of(node)))
+    if len(node.args) > 1:
+        for dim in varying(out):
+            walk.counts_channels(node, out, dim)
+    return out
 
 
 @rule(*operators(MOVING))
@@ -95,19 +100,24 @@ def _joined(parts: list[Tensor], dim: int) -> Tensor:
 
 @rule('aten.split', 'aten.split_with_sizes', 'aten.chunk', 'aten.tensor_split')
 def splitting(walk: IdWalk, node: Node) -> Ids:
-    """Blocks along one dimension. The cut moves when channels go, so equal blocks lose equal
-    offsets; unequal ones are written as numbers in the user's code and stay.
+    """Blocks along one dimension: the cut moves when channels go.
+
+    Equal blocks lose equal offsets, so that ``chunk`` cuts at the right place. Sizes that are
+    written as numbers must be edited (see `literals`); if they cannot be, a trial tells.
     """
     ids = walk.ids(node.args[0])
     dim = int(argument(node, 2, 'dim', 0)) % ids.dim()
     sizes = [int(value.shape[dim]) for value in node.meta['val']]
     if dim in varying(ids) and len(sizes) > 1:
+        walk.counts_channels(node, ids, dim)
         if len(set(sizes)) == 1:
             _tie_blocks(walk, ids, dim, sizes[0])
-        else:
-            walk.freeze(ids, node, f'splits channels into unequal blocks {sizes}')
         ids = walk.space.canonical(ids)
-    return tuple(compress(part) for part in ids.split(sizes, dim))
+    parts = tuple(compress(part) for part in ids.split(sizes, dim))
+    for part in parts:
+        if dim in varying(part):
+            walk.counts_channels(node, part, dim)
+    return parts
 
 
 def _tie_blocks(walk: IdWalk, ids: Tensor, dim: int, size: int) -> None:

@@ -35,6 +35,8 @@ def summing(walk: IdWalk, node: Node) -> Ids:
     order = argument(node, 1, 'ord', 2)
     if at == 2 and (not isinstance(order, (int, float)) or not 0 < order < math.inf):
         return _reduced(walk, node, ids, dims)
+    if any(dim in dims for dim in varying(ids)):
+        ids = walk.on_one_dim(ids)
     across = [dim for dim in varying(ids) if dim in dims]
     if across and len(varying(ids)) == len(across):
         return torch.zeros((), dtype=torch.int64).expand(shape_of(node))
@@ -63,6 +65,8 @@ def _dims(given: object, rank: int) -> list[int]:
 
 def _reduced(walk: IdWalk, node: Node, ids: Tensor, dims: list[int]) -> Ids:
     if any(dim in dims for dim in varying(ids)):
+        ids = walk.on_one_dim(ids)
+    if any(dim in dims for dim in varying(ids)):
         walk.freeze(ids, node, 'its value depends on how many channels there are')
     for dim in dims:
         ids = ids.narrow(dim, 0, 1)
@@ -85,6 +89,8 @@ def along(walk: IdWalk, node: Node) -> Ids:
     at = 2 if 'topk' in str(node.target) else 1
     dim = argument(node, at, 'dim', -1)
     dim = int(dim) % max(ids.dim(), 1) if isinstance(dim, int) else ids.dim() - 1
+    if dim in varying(ids):
+        ids = walk.on_one_dim(ids)
     if dim in varying(ids):
         walk.freeze(ids, node, 'values of different channels meet')
     if ids.dim():
@@ -136,7 +142,11 @@ def contract(walk: IdWalk, node: Node, a: Tensor, b: Tensor) -> Tensor:
     _join_sums(walk, node, a, b)
     factors = [
         _along(x, dim)
-        for x, dim in ((a, rank - 2), (b, rank - 2), (a if rank - 1 in varying(a) else b, rank - 1))
+        for x, dim in (
+            (a, rank - 2),
+            (b, rank - 2),
+            (a if rank - 1 in varying(a) else b, rank - 1),
+        )
     ]
     walk.work.append(Work(node.name, math.prod(shape[:-2]), factors))
     left, right = _own(a), _own(b).transpose(-1, -2)

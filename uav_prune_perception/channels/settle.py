@@ -11,23 +11,48 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 
-from .errors import ChannelError
+from .errors import ChannelError, ForwardError
 from .groups import Group
 
-Check = Callable[[Sequence[Group]], str | None]
-"""Cut these groups, and say what went wrong, or None."""
+Check = Callable[[Sequence[Group]], 'Problem | None']
+"""Cut these groups together, and say what went wrong, or None."""
+
+Rescue = Callable[[Sequence[Group], Group], bool]
+"""Make the last group work beside the accepted ones by other means; say whether it does."""
 
 
-def bisect(groups: Sequence[Group], check: Check) -> tuple[list[Group], dict[str, str]]:
+@dataclass(frozen=True)
+class Problem:
+    """What went wrong in a trial, and in which module ('' where unknown)."""
+
+    text: str
+    module: str = ''
+
+
+def settle(
+    groups: Sequence[Group], check: Check, rescue: Rescue
+) -> tuple[list[Group], dict[str, str]]:
     """The groups that can be cut together, and for the others what went wrong.
 
-    Costs one check when all is well and about ``2 * log2(len(groups))`` for each culprit.
+    Costs one check when all is well. A failure that names a module is tried first without the
+    groups of that module; what cannot be told that way is bisected.
     """
     failed: dict[str, str] = {}
+    aside: list[Group] = []
+    trusted = list(groups)
+    problem = check(trusted)
+    while problem is not None and problem.module:
+        suspects = [group for group in trusted if _touches(group, problem.module)]
+        if not suspects:
+            break
+        aside += suspects
+        trusted = [group for group in trusted if group not in suspects]
+        problem = check(trusted) if trusted else None
 
     def accept(candidates: Sequence[Group], accepted: list[Group]) -> list[Group]:
         if not candidates:
@@ -36,13 +61,22 @@ def bisect(groups: Sequence[Group], check: Check) -> tuple[list[Group], dict[str
         if problem is None:
             return [*accepted, *candidates]
         if len(candidates) == 1:
-            failed[candidates[0].name] = problem
+            if rescue(accepted, candidates[0]):
+                return [*accepted, candidates[0]]
+            failed[candidates[0].name] = problem.text
             return accepted
         middle = len(candidates) // 2
         return accept(candidates[middle:], accept(candidates[:middle], accepted))
 
-    accepted = accept(list(groups), [])
+    accepted = trusted if problem is None else accept(trusted, [])
+    for group in aside:
+        accepted = accept([group], accepted)
     return accepted, failed
+
+
+def _touches(group: Group, module: str) -> bool:
+    """The group makes or reads channels in the module, or in what lies inside it."""
+    return any(f'{slot.parameter}.'.startswith(f'{module}.') for slot in group.members)
 
 
 def trial_masks(groups: Sequence[Group], seed: int) -> dict[str, Tensor]:
@@ -83,12 +117,14 @@ def shaken(model: nn.Module, seed: int) -> nn.Module:
     return model
 
 
-def problem_of(run: Callable[[], float], tolerance: float) -> str | None:
+def problem_of(run: Callable[[], float], tolerance: float) -> Problem | None:
     """What went wrong in a check: the exception, or the error if it exceeds ``tolerance``."""
     try:
         error = run()
+    except ForwardError as problem:
+        return Problem(str(problem), problem.module)
     except ChannelError as problem:
-        return str(problem)
+        return Problem(str(problem))
     if error <= tolerance:
         return None
-    return f'a trial cut changed the output (relative error {error:.1e})'
+    return Problem(f'a trial cut changed the output (relative error {error:.1e})')

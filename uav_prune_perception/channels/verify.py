@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from torch.fx import Interpreter, Node
 from torch.utils import _pytree as pytree
 
-from .errors import ChannelError
+from .errors import ChannelError, ForwardError
 from .exported import CHANGES_WHOLE, Exported, export, first_line, operator_name
 from .id_space import squeeze_constant
 from .plan import PruningPlan
@@ -114,7 +114,7 @@ def compact_outputs(model: nn.Module, example: tuple[Any, ...]) -> list[Tensor]:
     """Outputs of a compact network.
 
     Raises:
-        ChannelError: its forward fails; names the module that was running.
+        ForwardError: its forward fails; names the module that was running.
     """
     running: list[str] = []
     names = {id(module): name for name, module in model.named_modules()}
@@ -131,8 +131,10 @@ def compact_outputs(model: nn.Module, example: tuple[Any, ...]) -> list[Tensor]:
         with torch.no_grad():
             return floats(model(*example))
     except Exception as error:  # any exception of the user's forward
-        where = running[-1] if running and running[-1] else 'its own forward'
-        raise ChannelError(f'the compact network fails in {where}: {first_line(error)}') from error
+        module = running[-1] if running else ''
+        where = module or 'its own forward'
+        text = f'the compact network fails in {where}: {first_line(error)}'
+        raise ForwardError(text, module) from error
     finally:
         for handle in handles:
             handle.remove()

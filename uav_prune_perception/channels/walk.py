@@ -84,6 +84,7 @@ class IdWalk:
     elements: dict[str, Tensor] = field(default_factory=dict)
     work: list[Work] = field(default_factory=list)
     counts: list[GroupCount] = field(default_factory=list)
+    literals: list[tuple[str, int, Tensor]] = field(default_factory=list)
     unfollowed: set[str] = field(default_factory=set)
 
     # -- what rules use ---------------------------------------------------------------------
@@ -127,6 +128,11 @@ class IdWalk:
         where = module_path(node) or 'forward'
         self.space.freeze(ids, f'{operator_name(node)} in {where}: {why}')
 
+    def counts_channels(self, node: Node, ids: Tensor, dim: int) -> None:
+        """Note that the forward uses the size of ``dim`` as a number (see `literals`)."""
+        table = squeeze_constant(ids).movedim(dim, 0).flatten(1).expand(ids.shape[dim], -1)
+        self.literals.append((module_path(node), ids.shape[dim], table))
+
     def opaque(self, node: Node, shape: tuple[int, ...], why: str) -> Tensor:
         """Ids for a value that nothing is known about: one frozen id."""
         one = self.space.fresh(1)
@@ -141,6 +147,12 @@ class IdWalk:
                 self.space.unite(table[:, :-1], table[:, 1:])
             table = table[:, 0]
         return self.space.canonical(table.expand(ids.shape[dim]))
+
+    def on_one_dim(self, ids: Tensor) -> Tensor:
+        """Ids that vary along one dimension at most: the others are tied to equal offsets."""
+        if len(dims := varying(ids)) > 1:
+            self._tie(ids, dims)
+        return self.space.canonical(ids)
 
     # -- the walk -----------------------------------------------------------------------------
 
@@ -237,12 +249,8 @@ class IdWalk:
         """A parameter used by element is cut along the one dimension where its classes vary."""
         for name, elements in self.elements.items():
             ids = self.space.canonical(elements)
-            dims = varying(ids)
-            if len(dims) > 1:
-                self._tie(ids, dims)
-                ids = self.space.canonical(elements)
-                dims = varying(ids)
-            for dim in dims:
+            ids = self.on_one_dim(ids)
+            for dim in varying(ids):
                 along = squeeze_constant(ids).reshape(-1)
                 self.space.unite(self.slot(name, dim, along.numel(), 'norm'), along)
 
