@@ -100,6 +100,7 @@ class Driver:
             MethodError, ChannelError, RecipeError: found before any training.
             TrainingError: a loss is not finite.
         """
+        self._check_devices()
         fresh = self.fresh_network()
         self._check_fit(fresh)
         graph = self._trace(fresh)
@@ -127,6 +128,18 @@ class Driver:
             ).eval()
         except NetworkError as error:
             raise RecipeError(f'{self.recipe.place(("network",))}: network: {error}') from None
+
+    def _check_devices(self) -> None:
+        for phase in ('train', 'finetune'):
+            device = getattr(self.recipe, phase).device
+            try:
+                torch.empty(0, device=device)
+            except (RuntimeError, AssertionError) as error:
+                reason = (str(error).splitlines() or ['no reason given'])[0][:120]
+                place = self.recipe.place((phase, 'device'))
+                raise RecipeError(
+                    f'{place}: {phase}.device: "{device}" cannot be used here: {reason}'
+                ) from None
 
     def _check_fit(self, model: nn.Module) -> None:
         example, classes = self.task.example_input(), len(self.task.classes)
