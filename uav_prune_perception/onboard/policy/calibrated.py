@@ -18,21 +18,18 @@ from .base import (
     Decision,
     Observation,
 )
+from .beliefs import Beliefs
 from .calibrated_options import CalibratedOptions
-from .endurance import Endurance
 from .forecast import Forecast, forecasts
-from .power_model import PowerModel
-from .slow_down import SlowDown
-from .thermal_model import ThermalModel
 
 OVERHEAD_FRAMES = 60
 MIN_FRAMES = 5  # before these the deadline is no reason to leave a level
 NEAR_BEST = 0.005  # where no level keeps the deadline often enough, the best attainable counts
+HOPELESS = 0.1  # as a probability of keeping the deadline
 TAKEN_BACK_S = 3.0  # a step up that lasts less was a mistake
 FORGIVEN_S = 60.0
 ALARM_FRESH_S = 3.0
 ALARM_SAVES = 0.85  # an alarm must be answered by this share of the inference's watts or less
-UNMEASURED_SCALE_STD = 0.6
 RESERVE_SIGMA = 1.0  # power must be this sure to stay under its limit before a step up
 KEEP_SIGMA = 0.3
 SILENT_S = 5.0  # a power sensor silent for longer makes careful: see RESERVE_SIGMA
@@ -50,10 +47,8 @@ class CalibratedPolicy:
 
     def __init__(self, options: CalibratedOptions | None = None) -> None:
         self.options = options or CalibratedOptions()
-        self.slow_down: SlowDown | None = None
-        self.power = PowerModel()
-        self._applied: CalibratedOptions | None = None
-        self._overhead_ms = 0.0
+        self._beliefs: Beliefs | None = None
+        self._applied = self.options
         self._chosen: Forecast | None = None
         self._every = 1
         self._dwell_s = self.options.dwell_up_s
@@ -61,9 +56,7 @@ class CalibratedPolicy:
         self._up_worth = math.inf
         self._stepped_up_s = self._taken_back_s = -math.inf
         self._alarm_s = self._no_up_until_s = -math.inf
-        self._heard: set[str] = set()
-        self._power_alive = True
-        self._power_heard_s = math.inf
+        self._fastest_ms = 0.0
 
     @property
     def stated(self) -> float:
@@ -71,79 +64,54 @@ class CalibratedPolicy:
         return self._chosen.in_time if self._chosen else math.nan
 
     def latency_quantile_ms(self, probability: float, observation: Observation) -> float:
-        """What the active level's frames stay under with ``probability``."""
-        if self.slow_down is None:
+        """What the active level's frames stay under with ``probability``; nan before any."""
+        if self._beliefs is None:
             return math.nan
         profile_ms = [level.latency_ms for level in observation.levels]
-        active = observation.active
-        quantile = self.slow_down.quantile_ms(probability, active, active, profile_ms)
-        return quantile + self._overhead_ms
+        active, beliefs = observation.active, self._beliefs
+        quantile = beliefs.slow_down.quantile_ms(probability, active, active, profile_ms)
+        return quantile + beliefs.overhead_ms
+
+    @property
+    def beliefs(self) -> Beliefs:
+        """What has been learnt. Raises RuntimeError before the first `decide`."""
+        if self._beliefs is None:
+            raise RuntimeError('nothing has been observed yet')
+        return self._beliefs
 
     def decide(self, observation: Observation) -> Decision:
         """One tick: learn, forecast, choose."""
-        o = observation
-        self._learn(o)
-        assert self.slow_down is not None
-        choices = forecasts(o, self.slow_down, self._overhead_ms, self.options)
-        active = next((c for c in choices if c.level.index == o.active
-                       and c.every == self._every), None)
-        if not choices or active is None:
-            self._every = 1
-            name = o.levels[o.active].name
-            target = choices[-1].level.index if choices else o.active
-            return Decision(target, HOLD, f'{name} has no forecast')
-        self._learn_power(o, active)
+        o, options = observation, self.options
+        if self._beliefs is None:
+            self._beliefs = Beliefs(o.levels, options)
+        elif self._applied is not options:
+            self._beliefs.apply(options)
+            self._dwell_s = options.dwell_up_s
+        self._applied, beliefs = options, self._beliefs
+        beliefs.learn(o)
+        choices = forecasts(o, beliefs.slow_down, beliefs.overhead_ms, options)
+        active = self._running(o, choices)
+        if active is None:  # its profile is missing: whatever has one is better known
+            target = choices[0].level if choices else o.levels[o.active]
+            return Decision(target.index, HOLD, f'{o.levels[o.active].name} has no profile')
+        beliefs.learn_power(o, active.watts)
         return self._choose(o, choices, active)
 
-    def _learn(self, o: Observation) -> None:
-        if self._applied is not self.options:
-            self._apply(o)
-        assert self.slow_down is not None
-        for frame in o.frames:
-            extra_ms = max(0.0, frame.total_ms - frame.inference_ms)
-            known = self.slow_down.frames > 0
-            share = 1.0 / OVERHEAD_FRAMES if known else 1.0
-            self._overhead_ms += share * (extra_ms - self._overhead_ms)
-            self.slow_down.observe(
-                frame.level, frame.total_ms - self._overhead_ms, o.levels[frame.level].latency_ms
-            )
-        for name, value in (('temperature', o.board.temperature_c), ('power', o.board.power_w),
-                            ('battery', o.battery.fraction)):
-            if not math.isnan(value):
-                self._heard.add(name)
-        self.thermal.update(o.board.temperature_c, o.now_s)
-
-    def _apply(self, o: Observation) -> None:
-        """Take over new options; what was learnt of latency and power stays."""
-        options, old = self.options, self._applied
-        if self.slow_down is None:
-            self.slow_down = SlowDown(len(o.levels))
-            if not all(level.energy_j > 0 for level in o.levels if level.usable):
-                self.power = PowerModel(scale_std=UNMEASURED_SCALE_STD)
-        thermal = ('thermal_c_per_w', 'thermal_time_s', 'thermal_horizon_s')
-        energy = ('target_endurance_s', 'battery_capacity_wh', 'battery_reserve_fraction')
-        if old is None or any(getattr(old, n) != getattr(options, n) for n in thermal):
-            self.thermal = ThermalModel(*(getattr(options, name) for name in thermal))
-        if old is None or any(getattr(old, n) != getattr(options, n) for n in energy):
-            self.endurance = Endurance(*(getattr(options, name) for name in energy))
-        self._dwell_s = options.dwell_up_s
-        self._applied = options
-
-    def _learn_power(self, o: Observation, active: Forecast) -> None:
-        reading_w = self.power.alive_w(o.board.power_w, o.now_s)
-        self._power_alive = not math.isnan(reading_w)
-        if self._power_alive:
-            self._power_heard_s = o.now_s
-        self.power.update(reading_w, active.watts, o.now_s)
-        self.endurance.update(o.battery, self.power.scale * active.watts, o.now_s)
-
-    # -- choosing ---------------------------------------------------------------------------
+    def _running(self, o: Observation, choices: list[Forecast]) -> Forecast | None:
+        """The forecast of what runs now; somebody else may have changed level or options."""
+        here = [choice for choice in choices if choice.level.index == o.active]
+        for choice in here:
+            if choice.every == self._every:
+                return choice
+        self._every = 1
+        return here[0] if here else None
 
     def _choose(self, o: Observation, choices: list[Forecast], active: Forecast) -> Decision:
         alarmed = self._alarm(o, choices, active)
         if alarmed is not None:
             return alarmed
         attainable = max(choice.in_time for choice in choices)
+        self._fastest_ms = min(choice.level.latency_ms for choice in choices)
         wrong = self._obstacle(o, active, active, attainable, keep=True)
         if wrong is not None:
             return self._step_down(o, choices, active, attainable, wrong)
@@ -170,18 +138,19 @@ class CalibratedPolicy:
 
         What is running is given a little more room (``keep``) than what would be stepped up to.
         """
-        options, extra_w = self.options, self.power.scale * (choice.watts - active.watts)
+        options, extra_w = self.options, self.beliefs.power.scale * (choice.watts - active.watts)
         limit_c = self._temperature_limit_c(o)
         reserve_c = 0.25 * options.temperature_margin_c if keep else options.temperature_margin_c
-        if extra_w > self.thermal.headroom_w(limit_c - reserve_c):
-            words = f'{self.thermal.predicted_c:.0f} C ahead, limit {limit_c:.0f} C'
+        if extra_w > self.beliefs.thermal.headroom_w(limit_c - reserve_c):
+            words = f'{self.beliefs.thermal.predicted_c:.0f} C ahead, limit {limit_c:.0f} C'
             return 3, TEMPERATURE, words
         wanted = options.deadline_probability
         slack = 1.0 - wanted if keep else 0.0
-        best = attainable - NEAR_BEST
-        assert self.slow_down is not None
-        unseen = keep and self.slow_down.frames < MIN_FRAMES
-        if options.deadline_ms and not unseen and choice.in_time < min(wanted, best) - slack:
+        late = choice.in_time < min(wanted, attainable - NEAR_BEST) - slack
+        # Where nothing is ever in time, the answers shall at least be as young as possible.
+        hopeless = attainable < HOPELESS and choice.level.latency_ms > self._fastest_ms
+        unseen = keep and self.beliefs.slow_down.frames < MIN_FRAMES
+        if options.deadline_ms and (late or hopeless) and not unseen:
             words = (f'{choice.name} keeps {options.deadline_ms:.0f} ms with '
                      f'{choice.in_time:.1%}, wanted {wanted:.1%}')
             return 2, DEADLINE, words
@@ -190,17 +159,18 @@ class CalibratedPolicy:
     def _energy_obstacle(self, o: Observation, choice: Forecast, extra_w: float, keep: bool
                          ) -> tuple[int, str, str] | None:
         options = self.options
-        if options.power_limit_w and self.power.known:
-            expected_w, std_w = self.power.predict_w(choice.watts)
-            lenient = keep and o.now_s - self._power_heard_s <= SILENT_S
+        if options.power_limit_w and self.beliefs.power.known:
+            expected_w, std_w = self.beliefs.power.predict_w(choice.watts)
+            lenient = keep and o.now_s - self.beliefs.power_heard_s <= SILENT_S
             expected_w += (KEEP_SIGMA if lenient else RESERVE_SIGMA) * std_w
             limit_w = options.power_limit_w
             if expected_w > limit_w - (0.0 if keep else MARGIN_W):
                 return 1, POWER, f'{expected_w:.1f} W with {choice.name}, limit {limit_w:.1f} W'
-        spare_w = self.endurance.headroom_w()
+        endurance = self.beliefs.endurance
+        spare_w = endurance.headroom_w()
         if extra_w > spare_w + (ENDURANCE_KEEP_W if keep else ENDURANCE_UP_W):
-            words = (f'battery for {self.endurance.power_w + spare_w:.1f} W until the target in '
-                     f'{self.endurance.left_s:.0f} s, drawing {self.endurance.power_w:.1f} W')
+            words = (f'battery for {endurance.power_w + spare_w:.1f} W until the target in '
+                     f'{endurance.left_s:.0f} s, drawing {endurance.power_w:.1f} W')
             return 1, ENDURANCE, words
         lightest = self._battery_floor(o)
         if choice.level.index < lightest:
@@ -235,7 +205,7 @@ class CalibratedPolicy:
             target = min(found, key=lambda pair: _harm(pair[0], pair[1]))[1]
             worst = self._obstacle(o, active, active, attainable, keep=False)
             if target is not active and worst is not None and worst[0] == 2 and (
-                target.in_time < active.in_time + 0.02
+                target.in_time < active.in_time + 0.02 and attainable >= HOPELESS
             ):
                 target = active
         _, code, words = wrong
@@ -252,7 +222,7 @@ class CalibratedPolicy:
     ) -> Decision:
         if o.now_s - self._taken_back_s > FORGIVEN_S:
             self._dwell_s = self.options.dwell_up_s
-        silent = self._silent(o)
+        silent = self.beliefs.silent(o)
         better = [
             choice for choice in choices
             if choice.worth > active.worth + 1e-4
@@ -277,23 +247,11 @@ class CalibratedPolicy:
                  f'{target.in_time:.1%}, for {waited_s:.1f} s')
         return self._go(o, active, target, RECOVERED, f'{words}: step up')
 
-    def _silent(self, o: Observation) -> str:
-        """A sensor that once spoke and that a limit in force depends on."""
-        options, heard = self.options, self._heard
-        for name, needed, alive in (
-            ('temperature', options.temperature_limit_c, not math.isnan(o.board.temperature_c)),
-            ('power', options.power_limit_w, self._power_alive),
-            ('battery', options.target_endurance_s or options.battery_low_fraction,
-             not math.isnan(o.battery.fraction)),
-        ):
-            if needed and name in heard and not alive:
-                return f'{name} is not reported any more'
-        return ''
-
     def _go(self, o: Observation, active: Forecast, target: Forecast, code: str, words: str
             ) -> Decision:
         self._up_since, self._up_worth = None, math.inf
-        self.thermal.changed(self.power.scale * (target.watts - active.watts), o.now_s)
+        beliefs = self.beliefs
+        beliefs.thermal.changed(beliefs.power.scale * (target.watts - active.watts), o.now_s)
         self._chosen, self._every = target, target.every
         return Decision(target.level.index, code, words, target.every)
 
@@ -309,5 +267,5 @@ def _harm(obstacle: tuple[int, str, str] | None, choice: Forecast) -> tuple[floa
     """Order of what is left when nothing fits: the smallest is taken."""
     urgency = obstacle[0] if obstacle else 0
     if urgency == 2:
-        return 2, -choice.in_time, choice.watts
+        return 2, -choice.in_time, choice.level.latency_ms
     return urgency, choice.watts, -choice.worth

@@ -66,8 +66,6 @@ def forecasts(
             worth = level.accuracy * (1.0 - fade**effective) / (effective * (1.0 - fade))
             watts = _watts(level, rate_hz / effective, typical_ms)
             found.append(Forecast(level, every, worth, kept, watts))
-            if every * period_ms > options.deadline_ms > 0 and every > 1 and in_time < 0.5:
-                break  # waiting longer does not make it faster
     return found
 
 

@@ -111,6 +111,7 @@ def limit_broken(world: World, log: FlightLog) -> np.ndarray:
     windows = zip(starts, ends, strict=True)
     loosest_w = np.array([world.power_limit_w[start:end].max() for start, end in windows])
     broken = mean_w > loosest_w * POWER_TOLERANCE
+    broken[: frames - 1] = False  # there is no whole mean yet
     if world.cooler is not None:
         broken |= log.temperature_c >= world.cooler.trip_c
     return broken | log.dead
