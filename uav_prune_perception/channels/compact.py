@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from .errors import ChannelError
 from .exported import first_line, named_tensors, unwrap
 from .plan import Cut, PruningPlan
+from .recombine import Recombine
 
 Owner = tuple[nn.Module, str]
 """A module and the name under which it holds a tensor."""
@@ -46,9 +47,9 @@ def compact_in_place(model: nn.Module, plan: PruningPlan) -> None:
     for cut in plan.cuts:
         by_parameter[cut.parameter].append(cut)
     modules = dict(model.named_modules(remove_duplicate=False))
-    for path in plan.attributes:
+    for path in (*plan.attributes, *plan.placements):
         if path not in modules:
-            raise ChannelError(f'the plan sets attributes of "{path}", which is no module here')
+            raise ChannelError(f'the plan changes "{path}", which is no module here')
     smaller = {name: _sliced(name, named.get(name), cuts) for name, cuts in by_parameter.items()}
     touched: dict[int, nn.Module] = {}
     for name, tensor in smaller.items():
@@ -62,6 +63,9 @@ def compact_in_place(model: nn.Module, plan: PruningPlan) -> None:
             setattr(modules[path], attribute, tuple(value) if type(before) is tuple else value)
     for module in touched.values():
         set_widths(module)
+    for path, placement in plan.placements.items():
+        parent, _, name = path.rpartition('.')
+        setattr(modules[parent], name, Recombine(modules[path], placement))
 
 
 def _sliced(name: str, tensor: Tensor | None, cuts: Iterable[Cut]) -> Tensor:

@@ -5,10 +5,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Mapping
 from dataclasses import dataclass
 
-import torch
 from torch import Tensor, nn
 
 from .walk import IdWalk
@@ -34,32 +33,39 @@ class CostModel:
 
     def __init__(self, walk: IdWalk, model: nn.Module) -> None:
         canonical = walk.space.canonical
-        self._size = len(walk.space)
-        self._work = [(w.constant, [canonical(ids) for ids in w.factors]) for w in walk.work]
-        self._parameters: list[tuple[int, list[Tensor]]] = []
-        for name, parameter in model.named_parameters():
-            dims = [d for d in range(parameter.dim()) if (name, d) in walk.slots]
-            self._parameters.append(
-                (
-                    parameter.numel() // max(1, math.prod(parameter.shape[d] for d in dims)),
-                    [canonical(walk.slots[name, d]) for d in dims],
-                )
-            )
+        self._work = [(w, [canonical(ids) for ids in w.factors]) for w in walk.work]
+        self._slots = {key: canonical(ids) for key, ids in walk.slots.items()}
+        self._shapes = {name: tuple(p.shape) for name, p in model.named_parameters()}
 
-    def cost(self, dead: Iterable[Tensor]) -> Cost:
-        """Cost without the classes ``dead`` (int64 tensors of class representatives)."""
-        alive = torch.ones(self._size, dtype=torch.int64)
-        for classes in dead:
-            alive[classes] = 0
+    def cost(self, dead: Tensor, own: Mapping[str, int] | None = None) -> Cost:
+        """Cost without some classes.
+
+        Args:
+            dead: bool [number of ids].
+            own: parameter -> entries kept in dimension 0, where a branch keeps fewer than its
+                stream (residual reconstruction).
+        """
+        alive, own = ~dead, own or {}
         macs = math.fsum(
-            constant * math.prod(count_kept(alive[ids]) for ids in factors)
-            for constant, factors in self._work
+            work.constant
+            * math.prod(
+                own[work.weight] if index == 1 and work.weight in own else count_kept(alive[ids])
+                for index, ids in enumerate(factors)
+            )
+            for work, factors in self._work
         )
         params = sum(
-            constant * math.prod(count_kept(alive[ids]) for ids in factors)
-            for constant, factors in self._parameters
+            math.prod(
+                own[name] if dim == 0 and name in own else self._kept(name, dim, size, alive)
+                for dim, size in enumerate(shape)
+            )
+            for name, shape in self._shapes.items()
         )
         return Cost(macs, params)
+
+    def _kept(self, name: str, dim: int, size: int, alive: Tensor) -> int:
+        ids = self._slots.get((name, dim))
+        return size if ids is None else count_kept(alive[ids])
 
 
 def count_kept(alive: Tensor) -> int:

@@ -19,14 +19,15 @@ from .cost import Cost, CostModel
 from .errors import ChannelError
 from .exported import Exported, export, private_copy
 from .groups import Frozen, Group, find_groups, producer_channels
-from .keep import Keep, as_masks, choose_keep
+from .keep import Keep, choose_keep
 from .literals import Edit, Literal, edited_attributes, find_edits
-from .plan import Cut, PruningPlan
+from .plan import PruningPlan
+from .plan_making import choices, dead_of, make_cuts
+from .recombine import Branch, find_branches
 from .settle import Problem, problem_of, settle, shaken, trial_masks
 from .verify import (
     canonical_values,
     compact_outputs,
-    dead_classes,
     masked_outputs,
     relative_error,
 )
@@ -42,8 +43,11 @@ class ChannelGraph:
     Attributes:
         groups: what can be cut, in network order.
         frozen: what cannot, with the operator and the reason.
+        branches: weight name -> convolution whose channels can be chosen apart from the residual
+            stream that it joins.
     """
 
+    branches: dict[str, Branch]
     groups: list[Group]
     frozen: list[Frozen]
 
@@ -57,6 +61,7 @@ class ChannelGraph:
             for module, value, ids in walk.literals
         ]
         self._edits: list[Edit] = []
+        self.branches = find_branches(walk.exported)
         self.groups, self.frozen = find_groups(walk)
 
     @classmethod
@@ -99,8 +104,13 @@ class ChannelGraph:
 
     def cost(self, keep: Keep | None = None) -> Cost:
         """MACs (for the example inputs) and parameters with only ``keep`` kept."""
-        masks = as_masks(self.groups, keep or {})
-        return self._cost.cost(group.classes[~masks[group.name]] for group in self.groups)
+        chosen = choices(self.groups, keep or {}, self.branches)
+        own: dict[str, int] = {}
+        for group in self.groups:
+            for weight, mask in chosen[group.name].own.items():
+                for parameter in self.branches[weight].parameters:
+                    own[parameter] = int(mask.sum()) * group.tied
+        return self._cost.cost(dead_of(self._walk, self.groups, chosen), own)
 
     def choose(
         self,
@@ -114,19 +124,16 @@ class ChannelGraph:
         return choose_keep(self.groups, scores, counts, round_to=round_to, minimum=minimum)
 
     def plan(self, keep: Keep) -> PruningPlan:
-        """Turn group name -> kept indices (or bool mask) into slices of parameters."""
-        masks = as_masks(self.groups, keep)
-        dead = torch.zeros(len(self._walk.space), dtype=torch.bool)
-        for group in self.groups:
-            dead[group.classes[~masks[group.name]]] = True
-        cuts = []
-        for (name, dim), ids in sorted(self._walk.slots.items()):
-            alive = ~dead[self._walk.space.canonical(ids)]
-            if not bool(alive.all()):
-                kept = tuple(torch.nonzero(alive).flatten().tolist())
-                cuts.append(Cut(name, dim, ids.numel(), kept))
-        kept_counts = {g.name: (int(masks[g.name].sum()), g.width) for g in self.groups}
-        return PruningPlan(tuple(cuts), self._attributes(dead), kept_counts)
+        """Turn group name -> kept indices (or bool mask) into slices of parameters.
+
+        Where a group has several producers that `branches` knows, {producer's module: kept} in
+        place of one mask cuts each to its own channels (residual reconstruction).
+        """
+        chosen = choices(self.groups, keep, self.branches)
+        cuts, placements = make_cuts(self._walk, self.groups, chosen, self.branches)
+        attributes = self._attributes(dead_of(self._walk, self.groups, chosen))
+        counts = {g.name: (int(chosen[g.name].mask.sum()), g.width) for g in self.groups}
+        return PruningPlan(cuts, attributes, counts, placements)
 
     def verify(self, model: nn.Module, compact_model: nn.Module, plan: PruningPlan) -> float:
         """As `verify`, without tracing again: ``model`` has the weights that were cut."""
@@ -191,8 +198,7 @@ class ChannelGraph:
         return [edit for edit in edits if edit.place not in done]
 
     def _error(self, dense: nn.Module, small: nn.Module, plan: PruningPlan) -> float:
-        dead = dead_classes(self._walk, plan)
-        reference = masked_outputs(self._exported, self._values, dead, dense)
+        reference = masked_outputs(self._walk, self._values, plan, dense)
         return relative_error(
             reference, compact_outputs(small, copy.deepcopy(self._exported.example))
         )

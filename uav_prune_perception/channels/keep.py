@@ -15,26 +15,18 @@ from .errors import ChannelError
 from .groups import Group
 
 Keep = Mapping[str, Any]
-"""Group name -> kept indices (sequence or int tensor) or bool mask [width]. Absent: keep all."""
+"""Group name -> kept indices (sequence or int tensor) or bool mask [width]. Absent: keep all.
+
+For residual reconstruction: group name -> {producer's module path: kept indices or mask}.
+"""
 
 
-def as_masks(groups: Sequence[Group], keep: Keep) -> dict[str, Tensor]:
-    """``keep`` as one bool mask [width] for each group.
+def one_mask(name: str, width: int, kept: Any) -> Tensor:
+    """Kept indices, or a mask, as bool [width].
 
     Raises:
-        ChannelError: unknown group, wrong length, index out of range, or nothing kept.
+        ChannelError: wrong length, index out of range, or nothing kept.
     """
-    widths = {group.name: group.width for group in groups}
-    for name in keep:
-        if name not in widths:
-            raise ChannelError(f'keep names "{name}", which is not a prunable group')
-    return {
-        name: _mask(name, width, keep[name]) if name in keep else torch.ones(width).bool()
-        for name, width in widths.items()
-    }
-
-
-def _mask(name: str, width: int, kept: Any) -> Tensor:
     given = torch.as_tensor(kept)
     if given.dtype == torch.bool:
         if given.shape != (width,):

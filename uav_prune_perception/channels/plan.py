@@ -16,6 +16,7 @@ from torch import nn
 
 from .errors import ChannelError
 from .exported import unwrap
+from .recombine import Placement
 
 FORMAT = 'uav_prune_perception/pruning-plan'
 VERSION = 1
@@ -31,7 +32,8 @@ class Cut:
         parameter: name in the network.
         dim: its dimension.
         size: entries before the cut.
-        kept: entries that stay, ascending.
+        kept: entries that stay, in their new order (ascending, unless a residual stream was
+            rearranged).
     """
 
     parameter: str
@@ -48,11 +50,13 @@ class PruningPlan:
         cuts: what stays of each parameter dimension that is cut.
         attributes: module path -> attribute -> value (``groups`` of a depthwise convolution).
         kept: group name -> (choices kept, width), for people and reports.
+        placements: module path -> where its channels go in a residual stream.
     """
 
     cuts: tuple[Cut, ...]
     attributes: dict[str, dict[str, Any]] = field(default_factory=dict)
     kept: dict[str, tuple[int, int]] = field(default_factory=dict)
+    placements: dict[str, Placement] = field(default_factory=dict)
 
     def to_json(self) -> str:
         """The plan as text; index lists are written as ranges ("0-3,7")."""
@@ -62,6 +66,10 @@ class PruningPlan:
             'groups': {name: list(pair) for name, pair in self.kept.items()},
             'cuts': [[c.parameter, c.dim, c.size, write_ranges(c.kept)] for c in self.cuts],
             'attributes': self.attributes,
+            'placements': {
+                path: [write_ranges(p.positions), p.width, list(p.parameters)]
+                for path, p in self.placements.items()
+            },
         }
         return json.dumps(document, indent=1, sort_keys=True) + '\n'
 
@@ -83,12 +91,16 @@ class PruningPlan:
                 for name, dim, size, kept in document['cuts']
             )
             kept = {str(k): (int(a), int(b)) for k, (a, b) in document['groups'].items()}
+            placements = {
+                str(path): Placement(read_ranges(where, int(width)), int(width), tuple(names))
+                for path, (where, width, names) in document.get('placements', {}).items()
+            }
             attributes = {str(k): dict(v) for k, v in document['attributes'].items()}
         except ChannelError:
             raise
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise ChannelError(f'{source}: damaged plan ({error})') from None
-        return cls(cuts, attributes, kept)
+        return cls(cuts, attributes, kept, placements)
 
     def save(self, folder: str | Path, model: nn.Module | None = None) -> None:
         """Write ``plan.json`` and, with the compact ``model``, ``weights.safetensors``."""
@@ -151,12 +163,14 @@ def write_ranges(indices: Sequence[int]) -> str:
 
 
 def read_ranges(text: str, size: int) -> tuple[int, ...]:
-    """Inverse of `write_ranges`; indices must ascend and lie in 0..size-1."""
+    """Inverse of `write_ranges`; indices must differ and lie in 0..size-1."""
     indices: list[int] = []
     for part in text.split(','):
         first, _, last = part.partition('-')
         start, end = int(first), int(last or first)
-        if start <= (indices[-1] if indices else -1) or end < start or end >= size:
+        if start < 0 or end < start or end >= size:
             raise ValueError(f'bad index range "{part}" of {size}')
         indices.extend(range(start, end + 1))
+    if len(set(indices)) != len(indices):
+        raise ValueError(f'an index twice in "{text}"')
     return tuple(indices)

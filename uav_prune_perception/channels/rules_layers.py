@@ -73,7 +73,7 @@ def _convolve(walk: IdWalk, node: Node, groups: int, *, transposed: bool) -> Ids
     if whole_groups:
         walk.work.append(Work(node.name, constant * kernel[1], [read if transposed else made]))
     else:
-        walk.work.append(Work(node.name, constant / groups, [read, made]))
+        walk.work.append(Work(node.name, constant / groups, [read, made], name))
     return spread(made, channel_dim, shape)
 
 

@@ -19,9 +19,10 @@ from torch.fx import Interpreter, Node
 from torch.utils import _pytree as pytree
 
 from .errors import ChannelError, ForwardError
-from .exported import CHANGES_WHOLE, Exported, export, first_line, operator_name
+from .exported import CHANGES_WHOLE, export, first_line, operator_name, private_copy
 from .id_space import squeeze_constant
 from .plan import PruningPlan
+from .recombine import find_branches, silence
 from .walk import Ids, IdWalk
 
 
@@ -29,18 +30,21 @@ class MaskedForward(Interpreter):
     """Runs the exported dense graph with dead channels silenced at every node.
 
     Args:
-        exported: the graph.
+        walk: the walk over the graph.
         values: ids of every node's output, canonical.
-        dead: bool [number of ids], true for classes that are cut.
+        plan: what is cut.
     """
 
-    def __init__(self, exported: Exported, values: Mapping[Node, Ids], dead: Tensor) -> None:
-        super().__init__(exported.graph_module)
-        self._ids, self._dead = values, dead
+    def __init__(self, walk: IdWalk, values: Mapping[Node, Ids], plan: PruningPlan) -> None:
+        super().__init__(walk.exported.graph_module)
+        self._ids, self._dead = values, dead_classes(walk, plan)
+        self._branches = branch_masks(walk, plan)
 
     def run_node(self, n: Node) -> Any:
         """One operator, then silence."""
         result = super().run_node(n)
+        if n in self._branches and isinstance(result, Tensor):
+            result = result.masked_fill(self._branches[n], 0)
         ids = self._ids.get(n)
         if n.op != 'call_function' or ids is None:
             return result
@@ -60,7 +64,10 @@ class MaskedForward(Interpreter):
 def dead_classes(walk: IdWalk, plan: PruningPlan) -> Tensor:
     """Bool [number of ids]: the classes that ``plan`` cuts."""
     dead = torch.zeros(len(walk.space), dtype=torch.bool)
+    placed = {name for place in plan.placements.values() for name in place.parameters}
     for cut in plan.cuts:
+        if cut.parameter in placed and cut.dim == 0:
+            continue  # only the branch loses these channels, not the stream
         ids = walk.slots.get((cut.parameter, cut.dim))
         if ids is None:
             raise ChannelError(f'the plan cuts {cut.parameter}, which this graph does not know')
@@ -70,13 +77,25 @@ def dead_classes(walk: IdWalk, plan: PruningPlan) -> Tensor:
     return dead
 
 
+def branch_masks(walk: IdWalk, plan: PruningPlan) -> dict[Node, Tensor]:
+    """Node -> what is cut there in a branch that keeps channels of its own."""
+    masks: dict[Node, Tensor] = {}
+    if plan.placements:
+        branches = find_branches(walk.exported)
+        kept = {cut.parameter: cut.kept for cut in plan.cuts if cut.dim == 0}
+        for placement in plan.placements.values():
+            weight = placement.parameters[0]
+            masks.update(silence(branches[weight], kept[weight]))
+    return masks
+
+
 def masked_outputs(
-    exported: Exported, values: Mapping[Node, Ids], dead: Tensor, model: nn.Module
+    walk: IdWalk, values: Mapping[Node, Ids], plan: PruningPlan, model: nn.Module
 ) -> list[Tensor]:
-    """Floating-point outputs of the dense graph with the weights of ``model``, dead silenced."""
-    forward = MaskedForward(exported, values, dead)
+    """Floating-point outputs of the dense graph with the weights of ``model``, cuts silenced."""
+    forward = MaskedForward(walk, values, plan)
     with torch.no_grad():
-        outputs = forward.run(*exported.bind(model), enable_io_processing=False)
+        outputs = forward.run(*walk.exported.bind(model), enable_io_processing=False)
     return floats(outputs)
 
 
@@ -160,12 +179,10 @@ def verify(
     Raises:
         ChannelError: the compact network cannot run.
     """
-    from .exported import private_copy
-
     exported = export(model, example_inputs)
     walk = IdWalk(exported).run()
     values = canonical_values(walk)
-    reference = masked_outputs(exported, values, dead_classes(walk, plan), exported.model)
+    reference = masked_outputs(walk, values, plan, exported.model)
     small = private_copy(compact_model, exported.dtype)
     return relative_error(reference, compact_outputs(small, copy.deepcopy(exported.example)))
 

@@ -48,12 +48,14 @@ def rule(*operators: str) -> Callable[[Rule], Rule]:
 class Work:
     """Multiply-accumulates of one node: ``constant * product(kept(ids) for ids in factors)``.
 
+    ``weight`` names the parameter whose dimension 0 the second factor counts, if any.
     A factor is int64 [n], or [n, k] where k channels share each of n indices.
     """
 
     node: str
     constant: float
     factors: list[Tensor]
+    weight: str = ''
 
 
 @dataclass
