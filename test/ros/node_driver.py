@@ -221,8 +221,12 @@ class NodeProcess:
     def output(self) -> str:
         return self.log.read_text(errors='replace')
 
-    def kill(self) -> None:
-        if self.process.poll() is None:
+    def end(self) -> None:
+        """Let it end by itself: a killed one leaves its shared memory behind."""
+        self.process.terminate()
+        try:
+            self.process.wait(10)
+        except subprocess.TimeoutExpired:
             self.process.kill()
             self.process.wait()
 
@@ -241,6 +245,6 @@ def running_node(
         raise
     finally:
         driver.close()
-        node.kill()
+        node.end()
 
 
