@@ -239,7 +239,7 @@ class IdWalk:
             count = 1
             for size in shape:
                 count *= size
-            if count > 1 << 20:
+            if count > 1 << 15:
                 self.elements[name] = self.opaque(node, shape, 'a large table used as a value')
             elif count <= 1:
                 self.elements[name] = torch.full(shape, FREE)
