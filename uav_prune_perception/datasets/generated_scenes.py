@@ -97,14 +97,32 @@ def generated_set(
     test: int = 150,
     width: int = 320,
     height: int = 256,
+    train_width: int = 0,
+    train_height: int = 0,
     seed: int = 0,
 ) -> DetectionSet:
-    """Three splits of generated scenes; no picture is in two of them."""
+    """Three splits of generated scenes; no picture is in two of them.
+
+    Args:
+        train: number of training pictures; ``val`` and ``test`` likewise.
+        width: size of the val and test pictures: what the camera delivers. Things have the same
+            size in pixels whatever the size of the picture.
+        height: likewise.
+        train_width: size of the training pictures; 0 = as the others. Smaller ones are cheaper,
+            and a fully convolutional detector learns the same from them.
+        train_height: likewise.
+        val: see ``train``.
+        test: see ``train``.
+        seed: decides everything.
+    """
     counts = dict(zip(SPLITS, (train, val, test), strict=True))
+    camera = (width, height)
+    tile = (train_width or width, train_height or height)
+    sizes = {'train': tile, 'val': camera, 'test': camera}
     splits: dict[SplitName, DetectionSplit] = {}
     for number, name in enumerate(SPLITS):
-        made = [scene((seed, number, index), width, height) for index in range(counts[name])]
-        images = np.empty((len(made), height, width, 3), np.uint8)
+        made = [scene((seed, number, index), *sizes[name]) for index in range(counts[name])]
+        images = np.empty((len(made), *sizes[name][::-1], 3), np.uint8)
         for index, (image, _, _) in enumerate(made):
             images[index] = image
         splits[name] = DetectionSplit(images, [m[1] for m in made], [m[2] for m in made])

@@ -36,16 +36,16 @@ class Camera:
         return self.frames[position if position < len(self.frames) else turn - position]
 
 
-def generated_camera(frames: int = 200, seed: int = 7, zoom: int = 2) -> Camera:
-    """A drone drifting over a generated world that no one trained on, enlarged ``zoom`` times."""
+def generated_camera(
+    frames: int = 200, seed: int = 7, width: int = 640, height: int = 512
+) -> Camera:
+    """A drone drifting over a generated world that no one trained on."""
     from uav_prune_perception.datasets.generated_scenes import flight
 
-    clip = []
-    for frame in flight(seed, frames):
-        bgr = cv2.cvtColor(frame.image, cv2.COLOR_RGB2BGR)
-        bgr = cv2.resize(bgr, None, fx=zoom, fy=zoom, interpolation=cv2.INTER_CUBIC)
-        clip.append(CameraFrame(bgr, frame.boxes * zoom, frame.labels))
-    height, width = clip[0].image.shape[:2]
+    clip = [
+        CameraFrame(cv2.cvtColor(frame.image, cv2.COLOR_RGB2BGR), frame.boxes, frame.labels)
+        for frame in flight(seed, frames, width, height)
+    ]
     return Camera(clip, 'bgr8', f'generated flight, seed {seed}, {width}x{height}')
 
 

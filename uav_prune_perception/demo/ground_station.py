@@ -71,6 +71,8 @@ class GroundStation(Node):
     def take_off(self) -> None:
         """Start the flight's clock."""
         self._take_off = time.monotonic()
+        for change in self.record.levels:
+            change.t_s = 0.0
 
     def transition(self, transition: int, timeout_s: float = 60.0) -> bool:
         """Ask the node for a lifecycle transition and wait for the answer."""

@@ -68,9 +68,9 @@ def make_engine_file(
 
 
 def comparison_inputs(task: LearningTask) -> Iterator[NDArray[np.float32]]:
-    """Real training pictures, then one of noise: float32 [1, C, H, W] each."""
+    """Real validation pictures, then one of noise: float32 [1, C, H, W] each."""
     shape = task.example_input().shape
-    for batch in task.calibration_batches(REAL_PICTURES, batch_size=1):
+    for batch in task.calibration_batches(REAL_PICTURES, batch_size=1, split='val'):
         yield batch.contiguous().numpy()
     yield np.random.default_rng(0).standard_normal(tuple(shape)).astype(np.float32)
 

@@ -75,8 +75,8 @@ class ClassificationTask:
         return self._sha256
 
     def example_input(self) -> Tensor:
-        """The first training picture, normalised: float32 [1, C, H, W]."""
-        return normalised(self.data.split('train').images[:1], self.input).contiguous()
+        """The first validation picture, normalised: float32 [1, C, H, W]."""
+        return normalised(self.data.split('val').images[:1], self.input).contiguous()
 
     def steps_per_epoch(self, batch_size: int) -> int:
         """Number of full batches (at least one)."""
@@ -135,9 +135,11 @@ class ClassificationTask:
             },
         )
 
-    def calibration_batches(self, n: int, batch_size: int = 16) -> Iterator[Tensor]:
-        """``n`` batches of training pictures as they are, spread over all classes."""
-        images = self.data.split('train').images
+    def calibration_batches(
+        self, n: int, batch_size: int = 16, split: str = 'train'
+    ) -> Iterator[Tensor]:
+        """``n`` batches of pictures as they are, spread over all classes."""
+        images = self.data.split(split).images
         order = np.random.default_rng(0).permutation(len(images))
         for step in range(n):
             chosen = np.arange(step * batch_size, (step + 1) * batch_size) % len(images)

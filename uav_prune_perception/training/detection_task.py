@@ -27,7 +27,8 @@ class DetectionTask:
     """Learns boxes and classes; judged by mean average precision at overlap 0.5.
 
     Args:
-        data: pictures and boxes, all of one size.
+        data: pictures and boxes. Those of val and test have the size of the deployed input;
+            those of train have one size too, which may be smaller.
         augmentation: how training pictures are changed.
         loss_options: weights and assignment of the loss.
         teacher_weight: weight of the distillation loss where there is a teacher.
@@ -47,7 +48,7 @@ class DetectionTask:
         self.augmentation = augmentation or Augmentation()
         self.loss_options = loss_options or DetectionLossOptions()
         self.teacher_weight = teacher_weight
-        height, width, channels = data.split('train').images.shape[1:]
+        height, width, channels = data.split('val').images.shape[1:]
         self.input = InputSpec(
             width=width,
             height=height,
@@ -63,8 +64,8 @@ class DetectionTask:
         return self.data.sha256
 
     def example_input(self) -> Tensor:
-        """The first training picture, normalised: float32 [1, C, H, W]."""
-        return normalised(self.data.split('train').images[:1], self.input).contiguous()
+        """The first validation picture, normalised: float32 [1, C, H, W]."""
+        return normalised(self.data.split('val').images[:1], self.input).contiguous()
 
     def steps_per_epoch(self, batch_size: int) -> int:
         """Number of full batches (at least one)."""
@@ -154,9 +155,11 @@ class DetectionTask:
             found += [found_objects(output) for output in predict(images.contiguous().numpy())]
         return found
 
-    def calibration_batches(self, n: int, batch_size: int = 16) -> Iterator[Tensor]:
-        """``n`` batches of training pictures as they are."""
-        images = self.data.split('train').images
+    def calibration_batches(
+        self, n: int, batch_size: int = 16, split: str = 'train'
+    ) -> Iterator[Tensor]:
+        """``n`` batches of pictures as they are."""
+        images = self.data.split(split).images
         for step in range(n):
             chosen = np.arange(step * batch_size, (step + 1) * batch_size) % len(images)
             yield normalised(images[chosen], self.input)

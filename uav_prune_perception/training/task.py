@@ -84,8 +84,10 @@ class LearningTask(Protocol):
         """
         ...
 
-    def calibration_batches(self, n: int, batch_size: int = 16) -> Iterator[Tensor]:
-        """``n`` batches of training pictures, not augmented: float32 [B, C, H, W]."""
+    def calibration_batches(
+        self, n: int, batch_size: int = 16, split: str = 'train'
+    ) -> Iterator[Tensor]:
+        """``n`` batches of pictures, not augmented: float32 [B, C, H, W]."""
         ...
 
 
