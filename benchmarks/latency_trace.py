@@ -6,8 +6,8 @@
 
 Without a ladder: the aerial detector at five widths with untrained weights (its times are real,
 its accuracies are made up and said to be). Levels take turns frame by frame, so whatever
-disturbs the machine disturbs all of them alike. Everything runs at a raised priority where that
-is allowed; "contended" beside processes of the same priority that keep the cores busy.
+disturbs the machine disturbs all of them alike. "Contended" is beside processes that keep the
+cores busy; "quiet" is as quiet as the machine is at the time, whose load average is noted.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ import os
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -33,7 +33,6 @@ WIDTHS = (1.5, 1.25, 1.0, 0.75, 0.5)
 MADE_UP_ACCURACY = (0.62, 0.608, 0.585, 0.55, 0.48)
 SIZE = (320, 416)  # height and width: some 20 ms on one core of a small server
 WARM_UP = 20
-PRIORITY = -10
 
 
 def main() -> None:
@@ -64,14 +63,14 @@ def main() -> None:
             engine.load()
             engine.warm_up(WARM_UP)
         latency_ms = {}
-        with priority(PRIORITY) as raised:
-            latency_ms['quiet'] = record(engines, arguments.frames)
-            with burning(arguments.burners):
-                latency_ms['contended'] = record(engines, arguments.frames)
+        load = os.getloadavg()[0]
+        latency_ms['quiet'] = record(engines, arguments.frames)
+        with burning(arguments.burners):
+            latency_ms['contended'] = record(engines, arguments.frames)
     origin = (
         f'{board_model() or "unknown machine"}, {os.cpu_count()} cores, ONNX Runtime on '
         f'{arguments.threads} thread(s), {what}; contended by {arguments.burners} burners'
-        f'{"" if raised else "; without raised priority"}'
+        f', load average before {load:.1f}'
     )
     write_trace(LatencyTrace(names, kept, accuracy, latency_ms, origin), arguments.out)
     print(origin)
@@ -106,21 +105,6 @@ def record(engines: list[Engine], frames: int) -> np.ndarray:
             engine.infer(tensor)
             times[level, n] = (time.perf_counter() - start) * 1e3
     return times
-
-
-@contextmanager
-def priority(nice: int) -> Iterator[bool]:
-    """Run with another niceness where that is allowed; says whether it was."""
-    old = os.getpriority(os.PRIO_PROCESS, 0)
-    raised = False
-    with suppress(PermissionError):
-        os.setpriority(os.PRIO_PROCESS, 0, nice)
-        raised = True
-    try:
-        yield raised
-    finally:
-        with suppress(PermissionError):
-            os.setpriority(os.PRIO_PROCESS, 0, old)
 
 
 @contextmanager

@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable
 
 from ..ladder import Ladder
+from .frame_flow import FrameFlow
 from .latency_window import LatencyWindow
 from .level_bank import LevelBank
 from .ordered_calls import OrderedCalls
@@ -54,6 +55,7 @@ class LevelControl:
         self.state = NONE
         self.last_error = ''
         self.latency = LatencyWindow()
+        self.flow = FrameFlow()
         self._ladder = ladder
         self._policy = policy
         self._telemetry = telemetry
@@ -84,6 +86,7 @@ class LevelControl:
         with self._lock:
             self._bank = None
             self.state = NONE
+            self.flow.divide(1)
             self._statistics.level('')
 
     def force(self, name: str | None) -> None:
@@ -96,6 +99,7 @@ class LevelControl:
                     raise UnknownLevel(f'level "{name}" is not usable: {reason}')
             released = name is None and self._forced is not None
             self._forced = name
+            self.flow.divide(1)  # whoever forces a level wants all of its frames
             if self._bank is None:
                 return
             if name is not None:
@@ -133,7 +137,9 @@ class LevelControl:
             return
         if decision.level not in bank.usable:
             self._policy_failed(f'policy chose level {decision.level!r}, which is not usable')
-        elif decision.level != active:
+            return
+        self.flow.divide(decision.every)
+        if decision.level != active:
             self._change(decision.level, decision.code, decision.reason)
 
     def _observe(self, bank: LevelBank) -> Observation:
@@ -149,6 +155,7 @@ class LevelControl:
         return Observation(
             now, self.state.index, levels, self.latency.summary(now),
             self._telemetry.battery(now), self._telemetry.board(now),
+            self.flow.take(), self.flow.input_hz(now),
         )
 
     def _policy_failed(self, reason: str) -> None:

@@ -119,10 +119,16 @@ class Pipeline:
             self._mailbox = mailbox
 
     def submit(self, frame: Frame) -> bool:
-        """Hand over a frame; never waits. False (and not counted) when not running."""
+        """Hand over a frame; never waits. False (and not counted) when not running.
+
+        A policy may leave out frames (`Decision.every`): those count as skipped.
+        """
         mailbox = self._mailbox
         if mailbox is None:
             return False
+        if not self._levels.flow.admit(time.monotonic()):
+            self._statistics.skip()
+            return True
         try:
             mailbox.put(frame)
         except MailboxClosed:
@@ -238,6 +244,7 @@ class Pipeline:
             self._levels.engine_failed(level.index, str(error))
             return
         timings = result.timings
+        self._levels.flow.processed(level.index, timings.total, timings.inference)
         if level is self._levels.state:  # not changed meanwhile: the window is of one level
             self._levels.latency.add(time.monotonic(), timings.total, timings.inference)
         self._statistics.processed(level.name, timings, self._now() - frame.stamp_s)

@@ -43,7 +43,7 @@ class Percentiles:
 class StatisticsSnapshot:
     """Counters since construction and rolling times, all of one moment.
 
-    Always: received = processed + replaced + stale + failed + waiting + in_work.
+    Always: received = processed + replaced + stale + failed + skipped + waiting + in_work.
 
     Attributes:
         received: frames submitted or rejected.
@@ -60,6 +60,7 @@ class StatisticsSnapshot:
         level_frames: level name -> frames processed.
         level_time_s: level name -> seconds as the running level while the pipeline ran.
         last_failure: reason of the latest failed frame, '' if none.
+        skipped: frames that the policy chose to leave out.
     """
 
     received: int
@@ -76,6 +77,7 @@ class StatisticsSnapshot:
     level_frames: dict[str, int] = field(default_factory=dict)
     level_time_s: dict[str, float] = field(default_factory=dict)
     last_failure: str = ''
+    skipped: int = 0
 
 
 @dataclass
@@ -89,6 +91,7 @@ class _Counters:
     in_work: int = 0
     callback_errors: int = 0
     switches: int = 0
+    skipped: int = 0
 
 
 class Statistics:
@@ -122,6 +125,12 @@ class Statistics:
                 self._counters.replaced += 1
             else:
                 self._counters.waiting += 1
+
+    def skip(self) -> None:
+        """A frame came that is not to be processed."""
+        with self._lock:
+            self._counters.received += 1
+            self._counters.skipped += 1
 
     def taken(self) -> None:
         """The waiting frame left the mailbox."""

@@ -7,12 +7,19 @@ from __future__ import annotations
 import dataclasses
 from typing import Any
 
+from .alert import AlertOptions, AlertPolicy
 from .base import Policy
+from .calibrated import CalibratedPolicy
+from .calibrated_options import CalibratedOptions
 from .hysteresis import HysteresisOptions, HysteresisPolicy
+from .pid import PidOptions, PidPolicy
 from .static import StaticOptions, StaticPolicy
 
 POLICIES: dict[str, tuple[Any, Any]] = {  # name -> (policy, its options)
+    'alert': (AlertPolicy, AlertOptions),
+    'calibrated': (CalibratedPolicy, CalibratedOptions),
     'hysteresis': (HysteresisPolicy, HysteresisOptions),
+    'pid': (PidPolicy, PidOptions),
     'static': (StaticPolicy, StaticOptions),
 }
 DEFAULT = 'hysteresis'
