@@ -31,15 +31,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-TORCHVISION = {
-    **dict.fromkeys(
-        """resnet18 resnet50 resnext50_32x4d wide_resnet50_2 vgg16_bn alexnet mobilenet_v2
-        mobilenet_v3_large densenet121 googlenet shufflenet_v2_x1_0 squeezenet1_1
-        efficientnet_b0 regnet_x_400mf regnet_y_400mf convnext_tiny mnasnet1_0""".split(),
-        64,
-    ),
-    'inception_v3': 128,
-}
+TORCHVISION_NAMES = (
+    'resnet18 resnet50 resnext50_32x4d wide_resnet50_2 vgg16_bn alexnet mobilenet_v2 '
+    'mobilenet_v3_large densenet121 googlenet shufflenet_v2_x1_0 squeezenet1_1 '
+    'efficientnet_b0 regnet_x_400mf regnet_y_400mf convnext_tiny mnasnet1_0'
+)
+TORCHVISION = {**dict.fromkeys(TORCHVISION_NAMES.split(), 64), 'inception_v3': 128}
 SEGMENTATION = ('deeplabv3_resnet50', 'fcn_resnet50', 'lraspp_mobilenet_v3_large')
 DETECTION = {
     'ssd300_vgg16': 300,
@@ -47,20 +44,26 @@ DETECTION = {
     'retinanet_resnet50_fpn': 128,
     'fcos_resnet50_fpn': 128,
 }
-TIMM = """hrnet_w18_small res2net50_26w_4s cspdarknet53 cspresnet50 ghostnet_100 repvgg_a0
-legacy_seresnet18 ecaresnet26t skresnet18 resnest14d dla34 vovnet39a mobileone_s0 mixnet_s
-rexnet_100 hardcorenas_a selecsls42 xception41 tf_efficientnetv2_b0 fastvit_t8 repghostnet_050
-gernet_s resnetv2_50 dpn68""".split()
-YOLO = """yolov3-tiny yolov5n yolov8n yolov8n-seg yolov8n-obb yolov9t yolov10n yolo11n yolo12n
-yolo26n rtdetr-resnet50""".split()
+TIMM_NAMES = (
+    'hrnet_w18_small res2net50_26w_4s cspdarknet53 cspresnet50 ghostnet_100 repvgg_a0 '
+    'legacy_seresnet18 ecaresnet26t skresnet18 resnest14d dla34 vovnet39a mobileone_s0 '
+    'mixnet_s rexnet_100 hardcorenas_a selecsls42 xception41 tf_efficientnetv2_b0 fastvit_t8 '
+    'repghostnet_050 gernet_s resnetv2_50 dpn68'
+)
+TIMM = TIMM_NAMES.split()
+YOLO_NAMES = (
+    'yolov3-tiny yolov5n yolov8n yolov8n-seg yolov8n-obb yolov9t yolov10n yolo11n yolo12n '
+    'yolo26n rtdetr-resnet50'
+)
+YOLO = YOLO_NAMES.split()
 NETWORKS = (*TORCHVISION, *SEGMENTATION, *DETECTION, *TIMM, *YOLO)
 LEFT, TOLERANCE = 0.9, 1e-4
 
 
 def import_torchvision() -> None:
-    """torchvision's PyPI build cannot load its C++ operators beside CPU-only torch.
+    """Import torchvision, whose PyPI build cannot load its C++ operators beside CPU-only torch.
 
-    Its import then fails for want of their schemas, so they are declared first.
+    The import then fails for want of their schemas, so they are declared first.
     """
     import torch
 
@@ -68,7 +71,7 @@ def import_torchvision() -> None:
     if spec is None or spec.origin is None:
         raise SystemExit('coverage.py needs torchvision')
     try:
-        import torchvision  # noqa: F401
+        import torchvision
     except RuntimeError:
         for name in [n for n in sys.modules if n.startswith('torchvision')]:
             del sys.modules[name]
@@ -100,6 +103,9 @@ def build(name: str) -> tuple[Callable[[], Any], Any]:
         def forward(self, x: Any) -> Any:
             features = self.backbone(x)
             return self.head(list(features.values()))
+
+    Core.__qualname__ = 'Core'  # so that Torch-Pruning's result can be pickled
+    globals()['Core'] = Core
 
     def factory() -> nn.Module:
         from torchvision.models import detection, get_model, segmentation
@@ -209,7 +215,7 @@ def run_theirs(name: str, onnx: bool) -> dict[str, Any]:
     with torch.no_grad():
         row['left'] = macs_of(model, x) / before
         row['error'] = error_between(dense(x), model(x))
-        again = pickle.loads(pickle.dumps(model))  # noqa: S301 (our own bytes)
+        again = pickle.loads(pickle.dumps(model))
         row['reload'] = error_between(model(x), again(x)) == 0
     if onnx:
         row['onnx'] = onnx_error(model, x)

@@ -14,7 +14,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F  # noqa: N812
+from torch.nn import functional as F
 
 
 def conv(inputs: int, outputs: int, kernel: int = 3, stride: int = 1, groups: int = 1):
@@ -318,7 +318,7 @@ class Attention(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         x = self.patch(x).flatten(2).transpose(1, 2) + self.position
-        b, n, c = x.shape
+        b, n, _c = x.shape
         q, k, v = self.qkv(x).reshape(b, n, 3, self.heads, -1).permute(2, 0, 3, 1, 4)
         y = ((q * 0.5) @ k.transpose(-2, -1)).softmax(-1) @ v
         x = x + self.out(y.transpose(1, 2).reshape(b, n, -1))

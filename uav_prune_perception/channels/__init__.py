@@ -4,7 +4,8 @@
 
 Reading order: `id_space` (ids and their union), `exported` (the network as a graph), `walk` and
 the `rules_*` (ids through every operator), `groups` (what can be chosen), `keep` and `plan` (what
-is chosen), `compact` (the cut), `verify` and `settle` (the proof), `prune` (all of it at once).
+is chosen), `compact` (the cut), `recombine` (branches that keep channels of their own), `verify`
+and `settle` (the proof), `prune` (all of it at once).
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from .cost import Cost
 from .errors import ChannelError
 from .graph import ChannelGraph
 from .groups import Frozen, Group, Slot
-from .importance import magnitude
+from .importance import branch_magnitude, magnitude
 from .keep import choose_keep
 from .plan import Cut, PruningPlan, load_pruned
 from .prune import PruneReport, PruneResult, prune
@@ -32,6 +33,7 @@ __all__ = [
     'PruneResult',
     'PruningPlan',
     'Slot',
+    'branch_magnitude',
     'choose_keep',
     'compact',
     'load_pruned',

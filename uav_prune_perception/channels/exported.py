@@ -9,26 +9,33 @@ slices and scatters, so nothing changes behind the walker's back.
 
 from __future__ import annotations
 
+import contextlib
 import copy
+import logging
 import operator
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from types import MethodType
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.fx import GraphModule, Node
+from torch.fx.experimental.symbolic_shapes import GuardOnDataDependentSymNode
 from torch.utils import _pytree as pytree
 
 from .errors import ChannelError
 
-CHANGES_WHOLE = {
-    f'aten.{name}_'
-    for name in """relu relu6 silu hardswish hardsigmoid hardtanh leaky_relu elu selu celu mish
-    sigmoid tanh gelu clamp clamp_min add sub mul div dropout feature_dropout threshold""".split()
-}
+IN_PLACE = (
+    'relu_ relu6_ silu_ hardswish_ hardsigmoid_ hardtanh_ leaky_relu_ elu_ selu_ celu_ mish_ '
+    'sigmoid_ tanh_ gelu_ clamp_ clamp_min_ add_ sub_ mul_ div_ dropout_ feature_dropout_'
+)
+CHANGES_WHOLE = {f'aten.{name}' for name in IN_PLACE.split()}
 """In-place operators that a rule can read as their ordinary form."""
+
+Forward = Callable[..., Any]
+"""``forward(model, *inputs)``, in place of the module's own."""
 
 WRAPPERS = (nn.DataParallel, nn.parallel.DistributedDataParallel)
 
@@ -105,18 +112,27 @@ def cast(tree: Any, dtype: torch.dtype) -> Any:
     return pytree.tree_map(one, tree)
 
 
-def private_copy(model: nn.Module, dtype: torch.dtype) -> nn.Module:
-    """A deep copy in evaluation mode, on the CPU, with floats as ``dtype``."""
+def private_copy(
+    model: nn.Module, dtype: torch.dtype, forward: Forward | None = None
+) -> nn.Module:
+    """A deep copy in evaluation mode, on the CPU, with floats as ``dtype``.
+
+    ``forward`` takes the place of the module's own: the part of it that can be traced.
+    """
     try:
-        return copy.deepcopy(unwrap(model)).cpu().to(dtype).eval()
+        private = copy.deepcopy(unwrap(model)).cpu().to(dtype).eval()
     except RuntimeError as error:
         raise ChannelError(
             f'{type(model).__name__} cannot be copied ({first_line(error)}); '
             'give a model that has not been run with gradients, or detach what it caches'
         ) from error
+    if forward is not None:
+        # A bound method is copied together with the module it is bound to.
+        private.forward = MethodType(forward, private)
+    return private
 
 
-def export(model: nn.Module, example_inputs: Any) -> Exported:
+def export(model: nn.Module, example_inputs: Any, forward: Forward | None = None) -> Exported:
     """Export a copy of ``model`` in float64, or in float32 where the network insists on it.
 
     Raises:
@@ -124,7 +140,7 @@ def export(model: nn.Module, example_inputs: Any) -> Exported:
     """
     problem: Exception | None = None
     for dtype in (torch.float64, torch.float32):
-        private = private_copy(model, dtype)
+        private = private_copy(model, dtype, forward)
         example = cast(as_arguments(example_inputs), dtype)
         try:
             with torch.no_grad():
@@ -132,16 +148,18 @@ def export(model: nn.Module, example_inputs: Any) -> Exported:
                 return _export(private, example, dtype)
         except Exception as error:  # any exception of the user's forward
             problem = error
+            if isinstance(error, GuardOnDataDependentSymNode):
+                break  # another precision would not help
     raise ChannelError(
         f'{type(unwrap(model)).__name__}: the forward cannot be traced '
         f'({type(problem).__name__}: {first_line(problem)}); trace the part without '
-        'data-dependent control flow (before non-maximum suppression), with inputs that fit'
+        'data-dependent control flow (before non-maximum suppression) by giving '
+        'forward=lambda model, x: ..., with inputs that fit'
     ) from problem
 
 
 def _export(model: nn.Module, example: tuple[Any, ...], dtype: torch.dtype) -> Exported:
-    with warnings.catch_warnings():
-        warnings.simplefilter('ignore')
+    with quiet():
         # Export a copy: a forward may cache shape-only tensors in the module it ran in.
         program = torch.export.export(copy.deepcopy(model), example, strict=False)
         if not all(_is_plain(node) for node in program.graph.nodes):
@@ -158,6 +176,19 @@ def _export(model: nn.Module, example: tuple[Any, ...], dtype: torch.dtype) -> E
         for name, target in signature.inputs_to_lifted_tensor_constants.items()
     }
     return Exported(program.graph_module, parameters, constants, dtype, model, example)
+
+
+@contextlib.contextmanager
+def quiet() -> Iterator[None]:
+    """Export prints whole graphs when it fails; the caller says what matters in one line."""
+    before = logging.root.manager.disable
+    logging.disable(logging.CRITICAL)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter('ignore')
+            yield
+    finally:
+        logging.disable(before)
 
 
 def named_tensors(model: nn.Module) -> dict[str, Tensor]:

@@ -17,7 +17,7 @@ from . import rules_layers, rules_movement, rules_pointwise, rules_reduce, rules
 from .compact import compact
 from .cost import Cost, CostModel
 from .errors import ChannelError
-from .exported import Exported, export, private_copy
+from .exported import Exported, Forward, export, private_copy
 from .groups import Frozen, Group, find_groups, producer_channels
 from .keep import Keep, choose_keep
 from .literals import Edit, Literal, edited_attributes, find_edits
@@ -51,8 +51,8 @@ class ChannelGraph:
     groups: list[Group]
     frozen: list[Frozen]
 
-    def __init__(self, walk: IdWalk) -> None:
-        self._walk = walk
+    def __init__(self, walk: IdWalk, forward: Forward | None = None) -> None:
+        self._walk, self._forward = walk, forward
         self._exported: Exported = walk.exported
         self._values = canonical_values(walk)
         self._cost = CostModel(walk, self._exported.model)
@@ -71,6 +71,7 @@ class ChannelGraph:
         example_inputs: Any,
         keep: Iterable[str] = (),
         *,
+        forward: Forward | None = None,
         trial: bool = True,
     ) -> ChannelGraph:
         """Trace an unmodified network.
@@ -80,17 +81,19 @@ class ChannelGraph:
             example_inputs: a tensor, or a tuple of positional arguments.
             keep: module paths whose outputs must not change. Whatever reaches the network's
                 outputs stays in any case.
+            forward: ``forward(model, *inputs)`` in place of the model's own, where only a part
+                of it can be traced (a detector up to its raw head outputs).
             trial: cut a copy of the network once, compare, and freeze what does not reproduce.
 
         Raises:
             ChannelError: the network cannot be traced, or ``keep`` names no module.
         """
-        exported = export(model, example_inputs)
+        exported = export(model, example_inputs, forward)
         walk = IdWalk(exported).run()
         _freeze_outputs(walk)
         for path in keep:
             _freeze_module(walk, path)
-        graph = cls(walk)
+        graph = cls(walk, forward)
         if trial:
             graph._settle()
         return graph
@@ -109,17 +112,17 @@ class ChannelGraph:
         for group in self.groups:
             for weight, mask in chosen[group.name].own.items():
                 for parameter in self.branches[weight].parameters:
-                    own[parameter] = int(mask.sum()) * group.tied
+                    own[parameter] = int(mask.sum()) * group.channels_of(weight)
         return self._cost.cost(dead_of(self._walk, self.groups, chosen), own)
 
     def choose(
         self,
-        scores: Mapping[str, Tensor],
+        scores: Mapping[str, Tensor | Mapping[str, Tensor]],
         counts: Mapping[str, float] | float,
         *,
         round_to: int | None = None,
         minimum: int = 1,
-    ) -> dict[str, Tensor]:
+    ) -> dict[str, Any]:
         """Keep the best-scored choices of each group; see `choose_keep`."""
         return choose_keep(self.groups, scores, counts, round_to=round_to, minimum=minimum)
 
@@ -137,9 +140,17 @@ class ChannelGraph:
 
     def verify(self, model: nn.Module, compact_model: nn.Module, plan: PruningPlan) -> float:
         """As `verify`, without tracing again: ``model`` has the weights that were cut."""
-        dense = private_copy(model, self._exported.dtype)
-        small = private_copy(compact_model, self._exported.dtype)
+        dense = private_copy(model, self._exported.dtype, self._forward)
+        small = private_copy(compact_model, self._exported.dtype, self._forward)
         return self._error(dense, small, plan)
+
+    def prove(self, plan: PruningPlan) -> float:
+        """Relative error of the plan with random vectors in place of the network's own.
+
+        Fresh or sparse networks hide mistakes (a scale of zero hides a whole branch).
+        """
+        dense = shaken(self._exported.model, seed=1)
+        return self._error(dense, compact(dense, plan), plan)
 
     @property
     def dtype(self) -> torch.dtype:

@@ -78,6 +78,11 @@ class Group:
         """Dimensions of weights that read them."""
         return self.slots('consumer')
 
+    def channels_of(self, weight: str) -> int:
+        """Output channels of the producer ``weight`` that one choice takes."""
+        slot = next(slot for slot in self.producers if slot.parameter == weight)
+        return int(self.members[slot].shape[1])
+
     @property
     def tied(self) -> int:
         """Channels of the first producer that one choice takes: above 1, channels are tied.

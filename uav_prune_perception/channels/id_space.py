@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 FREE = 0
-"""Id of a value that belongs to no channel (a scalar, a mask made of zeros): unites with nothing."""
+"""Id of a value that belongs to no channel (a scalar, a tensor of zeros): unites with nothing."""
 
 
 class IdSpace:

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from .errors import ChannelError
-from .groups import Group
+from .groups import Group, Slot
 
 NORMS = {'l1': 1, 'l2': 2}
 
@@ -26,16 +26,38 @@ def magnitude(model: nn.Module, groups: Sequence[Group], norm: str = 'l1') -> di
     Returns:
         Group name -> float64 [width], larger = keep.
     """
-    if norm not in NORMS:
-        raise ChannelError(f'importance "{norm}" is not one of {", ".join(NORMS)}')
-    power = NORMS[norm]
     named = dict(model.named_parameters(remove_duplicate=False))
     scores: dict[str, Tensor] = {}
     for group in groups:
-        total = torch.zeros(group.width, dtype=torch.float64)
-        for slot in group.producers:
-            weight = named[slot.parameter].detach().to('cpu', torch.float64)
-            filters = weight.movedim(slot.dim, 0).flatten(1).abs().pow(power).sum(1)
-            total += filters[group.members[slot]].sum(1)
-        scores[group.name] = total.pow(1 / power)
+        total = sum(_powers(named, group, slot, norm) for slot in group.producers)
+        scores[group.name] = torch.as_tensor(total).pow(1 / NORMS[norm])
     return scores
+
+
+def branch_magnitude(
+    model: nn.Module, groups: Sequence[Group], norm: str = 'l1'
+) -> dict[str, dict[str, Tensor]]:
+    """As `magnitude`, but each producer of a coupled group is scored apart.
+
+    Returns:
+        For groups with several producers: group name -> producer's module path -> float64
+        [width]. Meant for residual reconstruction.
+    """
+    named = dict(model.named_parameters(remove_duplicate=False))
+    return {
+        group.name: {
+            slot.module: _powers(named, group, slot, norm).pow(1 / NORMS[norm])
+            for slot in group.producers
+        }
+        for group in groups
+        if len(group.producers) > 1
+    }
+
+
+def _powers(named: dict[str, nn.Parameter], group: Group, slot: Slot, norm: str) -> Tensor:
+    """Sum of powers of the weights that each choice takes from one producer, [width]."""
+    if norm not in NORMS:
+        raise ChannelError(f'importance "{norm}" is not one of {", ".join(NORMS)}')
+    weight = named[slot.parameter].detach().to('cpu', torch.float64)
+    filters = weight.movedim(slot.dim, 0).flatten(1).abs().pow(NORMS[norm]).sum(1)
+    return filters[group.members[slot]].sum(1)

@@ -66,37 +66,47 @@ def round_count(
 
 def choose_keep(
     groups: Sequence[Group],
-    scores: Mapping[str, Tensor],
+    scores: Mapping[str, Tensor | Mapping[str, Tensor]],
     counts: Mapping[str, float] | float,
     *,
     round_to: int | None = None,
     minimum: int = 1,
-) -> dict[str, Tensor]:
+) -> dict[str, Any]:
     """Keep the best-scored choices of each group.
 
     Args:
         groups: ``graph.groups``.
         scores: group name -> float [width], larger = keep. Ties are already inside a choice:
-            score a choice by whatever of its channels.
+            score a choice by whatever of its channels. {producer's module: float [width]} in
+            place of one tensor chooses for each branch apart (residual reconstruction).
         counts: group name -> number of choices to keep, or one fraction (0..1] kept in all.
             Groups without a score or a count are kept whole.
         round_to: see `round_count`.
         minimum: see `round_count`.
 
     Returns:
-        Group name -> sorted kept indices, int64; valid for ``graph.plan`` and ``graph.cost``.
+        Group name -> sorted kept indices, int64 (or {producer's module: kept indices}); valid
+        for ``graph.plan`` and ``graph.cost``.
     """
-    keep: dict[str, Tensor] = {}
+    keep: dict[str, Any] = {}
     for group in groups:
-        wanted = counts.get(group.name) if isinstance(counts, Mapping) else counts * group.width
-        if wanted is None or group.name not in scores:
+        given = scores.get(group.name)
+        each = counts.get(group.name) if isinstance(counts, Mapping) else counts * group.width
+        if each is None or given is None:
             continue
-        score = scores[group.name].detach().to('cpu', torch.float64)
-        if score.shape != (group.width,):
-            raise ChannelError(
-                f'{group.name}: scores of shape {tuple(score.shape)} for width {group.width}'
-            )
-        count = round_count(group, wanted, round_to=round_to, minimum=minimum)
-        order = torch.argsort(score, descending=True, stable=True)
-        keep[group.name] = torch.sort(order[:count]).values
+        count = round_count(group, each, round_to=round_to, minimum=minimum)
+        if isinstance(given, Mapping):
+            keep[group.name] = {name: _best(group, s, count) for name, s in given.items()}
+        else:
+            keep[group.name] = _best(group, given, count)
     return keep
+
+
+def _best(group: Group, score: Tensor, count: int) -> Tensor:
+    score = score.detach().to('cpu', torch.float64)
+    if score.shape != (group.width,):
+        raise ChannelError(
+            f'{group.name}: scores of shape {tuple(score.shape)} for width {group.width}'
+        )
+    order = torch.argsort(score, descending=True, stable=True)
+    return torch.sort(order[:count]).values

@@ -11,11 +11,11 @@ from pathlib import Path
 from typing import Any
 
 from safetensors import SafetensorError
-from safetensors.torch import load_model, save_model
-from torch import nn
+from safetensors.torch import load_file, save_model
+from torch import Tensor, nn
 
 from .errors import ChannelError
-from .exported import unwrap
+from .exported import first_line, first_names, unwrap
 from .recombine import Placement
 
 FORMAT = 'uav_prune_perception/pruning-plan'
@@ -141,11 +141,26 @@ def load_pruned(factory: Callable[[], nn.Module], folder: str | Path) -> nn.Modu
     if not weights.is_file():
         raise ChannelError(f'{weights}: no such file; save with plan.save(folder, model)')
     try:
-        load_model(model, str(weights))
-    except (SafetensorError, RuntimeError) as error:
-        lines = ' '.join(str(error).split())
-        raise ChannelError(f'{weights}: does not fit this network ({lines[:300]})') from None
+        tensors = load_file(str(weights))
+    except (SafetensorError, OSError) as error:
+        raise ChannelError(f'{weights}: damaged ({first_line(error)})') from None
+    _fill(model, tensors, weights)
     return model
+
+
+def _fill(model: nn.Module, tensors: dict[str, Tensor], source: Path) -> None:
+    """Load a state dict that holds each shared tensor once; all or nothing."""
+    state = model.state_dict()  # with the version numbers that some modules insist on
+    first = first_names(model)
+    have = {first.get(name, name) for name in tensors}
+    missing = [name for name in state if first.get(name, name) not in have]
+    unknown = [name for name in tensors if name not in state]
+    wrong = [n for n, t in tensors.items() if n in state and t.shape != state[n].shape]
+    for what, names in (('lacks', missing), ('has unknown', unknown), ('misfits', wrong)):
+        if names:
+            raise ChannelError(f'{source}: {what} {", ".join(names[:3])}; another network or plan')
+    state.update(tensors)
+    model.load_state_dict(state)
 
 
 def write_ranges(indices: Sequence[int]) -> str:

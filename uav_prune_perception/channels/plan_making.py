@@ -104,15 +104,14 @@ def make_cuts(
         _reorder(group, choice, kept)
         for weight, mask in choice.own.items():
             branch = branches[weight]
+            width = len(kept[weight, 0])
             positions = [
                 i for i, index in enumerate(kept[weight, 0]) if mask[_row(group, weight, index)]
             ]
             own = [kept[weight, 0][i] for i in positions]
             for parameter in branch.parameters:
                 kept[parameter, 0] = own
-            placements[branch.tail] = Placement(
-                tuple(positions), int(choice.mask.sum()) * group.tied, branch.parameters
-            )
+            placements[branch.tail] = Placement(tuple(positions), width, branch.parameters)
     cuts = tuple(
         Cut(*key, walk.slots[key].numel(), tuple(indices))
         for key, indices in sorted(kept.items())

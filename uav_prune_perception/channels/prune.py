@@ -12,10 +12,10 @@ from torch import Tensor, nn
 from .compact import compact
 from .cost import Cost
 from .errors import ChannelError
-from .exported import unwrap
+from .exported import Forward, unwrap
 from .graph import TOLERANCE, ChannelGraph
 from .groups import Frozen
-from .importance import magnitude
+from .importance import branch_magnitude, magnitude
 from .plan import PruningPlan
 
 
@@ -64,13 +64,16 @@ class PruneResult:
     graph: ChannelGraph
 
 
-def prune(
+def prune(  # noqa: PLR0917 (issue 3 fixes this order)
     model: nn.Module,
     example_inputs: object,
     ratio: float = 0.5,
     importance: str | Mapping[str, Tensor] = 'l1',
     keep: Iterable[str] = (),
     round_to: int | None = None,
+    *,
+    residual: bool = False,
+    forward: Forward | None = None,
 ) -> PruneResult:
     """Remove a share of the channels of every prunable group, and prove the result.
 
@@ -81,6 +84,9 @@ def prune(
         importance: ``l1``, ``l2``, or your own scores {group name: float [width]}.
         keep: module paths whose outputs must not change.
         round_to: widths become multiples of it.
+        residual: branches of an addition keep channels of their own (needs ``l1`` or ``l2``).
+        forward: ``forward(model, *inputs)`` in place of the model's own, where only a part of it
+            can be traced.
 
     Raises:
         ChannelError: the network cannot be traced, nothing can be cut, or the result does not
@@ -94,18 +100,17 @@ def prune(
     """
     if not 0 <= ratio < 1:
         raise ChannelError(f'ratio {ratio} must be at least 0 and below 1')
-    graph = ChannelGraph.trace(model, example_inputs, keep)
+    graph = ChannelGraph.trace(model, example_inputs, keep, forward=forward)
     if not graph.groups:
         reasons = '; '.join(str(frozen) for frozen in graph.frozen[:3])
         raise ChannelError(f'{type(model).__name__}: nothing can be cut ({reasons})')
     dense = unwrap(model)
-    scores = (
-        magnitude(dense, graph.groups, importance) if isinstance(importance, str) else importance
+    chosen = graph.choose(
+        _scores(dense, graph, importance, residual), 1 - ratio, round_to=round_to
     )
-    chosen = graph.choose(scores, 1 - ratio, round_to=round_to)
     plan = graph.plan(chosen)
     small = compact(dense, plan)
-    error = graph.verify(dense, small, plan)
+    error = max(graph.verify(dense, small, plan), graph.prove(plan))
     if not error <= TOLERANCE[graph.dtype]:
         raise ChannelError(
             f'{type(dense).__name__}: the compact network differs from the masked one '
@@ -115,3 +120,12 @@ def prune(
         graph.cost(), graph.cost(chosen), graph.channels, tuple(graph.frozen), error
     )
     return PruneResult(small, plan, report, graph)
+
+
+def _scores(
+    model: nn.Module, graph: ChannelGraph, importance: str | Mapping[str, Tensor], residual: bool
+) -> Mapping[str, Tensor | Mapping[str, Tensor]]:
+    if not isinstance(importance, str):
+        return importance
+    scores = magnitude(model, graph.groups, importance)
+    return {**scores, **(branch_magnitude(model, graph.groups, importance) if residual else {})}

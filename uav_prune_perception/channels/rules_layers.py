@@ -14,7 +14,7 @@ from .exported import operator_name
 from .id_space import varying
 from .walk import GroupCount, Ids, IdWalk, Work, rule, shape_of
 
-
+Sizes = tuple[int, ...]
 TRANSPOSING = ('aten.t', 'aten.transpose', 'aten.permute', 'aten.numpy_T')
 
 
@@ -65,7 +65,7 @@ def _convolve(walk: IdWalk, node: Node, groups: int, *, transposed: bool) -> Ids
         return walk.opaque(node, shape, 'its weight is computed, not a parameter')
     whole_groups = groups > 1 and (min(kernel[:2]) == 1 or groups > read.numel() // groups)
     tie = _tie_whole_groups if whole_groups else _tie_group_offsets
-    made = tie(walk, name, kernel, read, groups, transposed)
+    made = tie(walk, name, read, groups=groups, kernel=kernel, transposed=transposed)
     if bias is not None:
         walk.attach(bias, made)
     positions = shape_of(x) if transposed else shape
@@ -78,7 +78,7 @@ def _convolve(walk: IdWalk, node: Node, groups: int, *, transposed: bool) -> Ids
 
 
 def _tie_whole_groups(
-    walk: IdWalk, name: str, kernel: tuple[int, ...], read: Tensor, groups: int, transposed: bool
+    walk: IdWalk, name: str, read: Tensor, *, groups: int, kernel: Sizes, transposed: bool
 ) -> Tensor:
     """Groups die whole (depthwise: a group is one channel); ``groups`` shrinks with them."""
     first = walk.slot(name, 0, kernel[0], 'norm' if read.numel() == groups else 'producer')
@@ -94,7 +94,7 @@ def _tie_whole_groups(
 
 
 def _tie_group_offsets(
-    walk: IdWalk, name: str, kernel: tuple[int, ...], read: Tensor, groups: int, transposed: bool
+    walk: IdWalk, name: str, read: Tensor, *, groups: int, kernel: Sizes, transposed: bool
 ) -> Tensor:
     """Each group loses the same offsets; ``groups`` stays. With one group: nothing to tie."""
     blocks = read.reshape(groups, -1)
@@ -120,7 +120,7 @@ def linear(walk: IdWalk, node: Node) -> Ids:
 
 @rule('aten.addmm')
 def linear_with_bias(walk: IdWalk, node: Node) -> Ids:
-    """bias + x @ weight."""
+    """Bias + x @ weight."""
     bias, x, weight = node.args
     return multiply(walk, node, weight, outputs_dim=1, bias=bias, x=x)
 

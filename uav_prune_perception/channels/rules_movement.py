@@ -134,14 +134,16 @@ def slicing(walk: IdWalk, node: Node) -> Ids:
     dim = int(argument(node, 1, 'dim', 0)) % ids.dim()
     start = int(argument(node, 2, 'start', 0) or 0)
     step = int(argument(node, 4, 'step', 1)) if 'slice' in str(node.target) else 1
-    _tie_slice(walk, node, ids, dim, start, out.shape[dim], step)
+    _tie_slice(walk, node, ids, dim, (start, out.shape[dim], step))
     return out
 
 
-def _tie_slice(
-    walk: IdWalk, node: Node, ids: Tensor, dim: int, start: int, size: int, step: int
-) -> None:
-    """``x[:, :C // 2]`` cuts blocks, ``x[:, ::2]`` pairs; any other literal bound pins channels."""
+def _tie_slice(walk: IdWalk, node: Node, ids: Tensor, dim: int, cut: tuple[int, int, int]) -> None:
+    """``x[:, :C // 2]`` cuts blocks, ``x[:, ::2]`` pairs; any other bound pins channels.
+
+    ``cut`` is start, size and step.
+    """
+    start, size, step = cut
     whole = ids.shape[dim]
     start = max(0, start + whole if start < 0 else start)
     if dim not in varying(ids) or size == whole:
@@ -167,7 +169,8 @@ def scattering(walk: IdWalk, node: Node) -> Ids:
     size = source.shape[dim]
     start = int(start) % base.shape[dim] if size < base.shape[dim] else 0
     part = base.narrow(dim, start, size)
-    _tie_slice(walk, node, base, dim, start, size, int(argument(node, 5, 'step', 1)))
+    step = int(argument(node, 5, 'step', 1))
+    _tie_slice(walk, node, base, dim, (start, size, step))
     meet(walk, node, [part, source], tuple(part.shape))
     out = walk.space.canonical(base)
     if bool((squeeze_constant(out) == 0).any()):  # a buffer of zeros being filled

@@ -4,6 +4,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from torch import Tensor
 from torch.fx import Node
 from torch.utils import _pytree as pytree
@@ -67,15 +69,17 @@ def _positions_mixed(walk: IdWalk, node: Node, spatial: int) -> Ids:
 def pad(walk: IdWalk, node: Node) -> Ids:
     """Padding positions keeps ids; padding channels adds channels of a literal number: frozen."""
     ids = walk.ids(node.args[0])
-    amounts = [int(n) for n in node.args[1]]  # type: ignore[union-attr]
+    given: Any = node.args[1]
+    amounts = [int(n) for n in given]
     for pair in range(len(amounts) // 2):
         before, after = amounts[2 * pair], amounts[2 * pair + 1]
         dim = ids.dim() - 1 - pair
-        ids = _pad_one(walk, node, ids, dim, before, after)
+        ids = _pad_one(walk, node, ids, dim, (before, after))
     return ids
 
 
-def _pad_one(walk: IdWalk, node: Node, ids: Tensor, dim: int, before: int, after: int) -> Tensor:
+def _pad_one(walk: IdWalk, node: Node, ids: Tensor, dim: int, amount: tuple[int, int]) -> Tensor:
+    before, after = amount
     shape = list(ids.shape)
     shape[dim] += before + after
     if before == after == 0:

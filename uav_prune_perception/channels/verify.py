@@ -19,7 +19,7 @@ from torch.fx import Interpreter, Node
 from torch.utils import _pytree as pytree
 
 from .errors import ChannelError, ForwardError
-from .exported import CHANGES_WHOLE, export, first_line, operator_name, private_copy
+from .exported import CHANGES_WHOLE, Forward, export, first_line, operator_name, private_copy
 from .id_space import squeeze_constant
 from .plan import PruningPlan
 from .recombine import find_branches, silence
@@ -49,7 +49,7 @@ class MaskedForward(Interpreter):
         if n.op != 'call_function' or ids is None:
             return result
         if isinstance(result, (tuple, list)):
-            return type(result)(self._silence(r, i) for r, i in zip(result, ids, strict=True))  # type: ignore[arg-type]
+            return type(result)(self._silence(r, i) for r, i in zip(result, ids, strict=True))
         return self._silence(result, ids, in_place=operator_name(n) in CHANGES_WHOLE)
 
     def _silence(self, result: Any, ids: Any, *, in_place: bool = False) -> Any:
@@ -160,7 +160,11 @@ def compact_outputs(model: nn.Module, example: tuple[Any, ...]) -> list[Tensor]:
 
 
 def verify(
-    model: nn.Module, compact_model: nn.Module, plan: PruningPlan, example_inputs: Any
+    model: nn.Module,
+    compact_model: nn.Module,
+    plan: PruningPlan,
+    example_inputs: Any,
+    forward: Forward | None = None,
 ) -> float:
     """Relative error of a compact network against the masked dense network.
 
@@ -171,6 +175,7 @@ def verify(
         compact_model: ``compact(model, plan)``, or the same reloaded.
         plan: what was cut.
         example_inputs: as for `ChannelGraph.trace`.
+        forward: likewise.
 
     Returns:
         Largest absolute difference over the largest output; 1e-9 is exact in float64, 1e-4 in
@@ -179,11 +184,11 @@ def verify(
     Raises:
         ChannelError: the compact network cannot run.
     """
-    exported = export(model, example_inputs)
+    exported = export(model, example_inputs, forward)
     walk = IdWalk(exported).run()
     values = canonical_values(walk)
     reference = masked_outputs(walk, values, plan, exported.model)
-    small = private_copy(compact_model, exported.dtype)
+    small = private_copy(compact_model, exported.dtype, forward)
     return relative_error(reference, compact_outputs(small, copy.deepcopy(exported.example)))
 
 

@@ -60,7 +60,7 @@ class Work:
 
 @dataclass
 class GroupCount:
-    """An integer attribute that equals ``len(ids) / each``: Conv2d.groups, GroupNorm.num_groups."""
+    """An attribute that equals ``len(ids) / each``: Conv2d.groups, GroupNorm.num_groups."""
 
     parameter: str
     attribute: str
@@ -110,7 +110,7 @@ class IdWalk:
         return None
 
     def slot(self, name: str, dim: int, size: int, role: str) -> Tensor:
-        """Ids of the entries of one parameter dimension, int64 [size]; same parameter, same ids."""
+        """Ids of the entries of one parameter dimension, int64 [size]; always the same ids."""
         key = (name, dim)
         if key not in self.slots:
             self.slots[key] = self.space.fresh(size)
