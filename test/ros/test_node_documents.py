@@ -70,10 +70,9 @@ def test_launch_file_describes_every_argument():
     import os
 
     import ament_index_python.packages as packages
+    from launch import LaunchContext
     from launch.actions import DeclareLaunchArgument
     from launch.launch_description_sources import get_launch_description_from_python_launch_file
-
-    from launch import LaunchContext
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(packages, 'get_package_share_directory', lambda name: str(REPOSITORY))

@@ -37,5 +37,5 @@ def test_static_stays_at_its_level(level, active, broken, expected, code):
 
 
 def test_an_unknown_policy_is_named_with_those_there_are():
-    with pytest.raises(ValueError, match='no policy "magic"; there are .*hysteresis.*static'):
+    with pytest.raises(ValueError, match=r'no policy "magic"; there are .*hysteresis.*static'):
         make_policy('magic')
