@@ -5,7 +5,7 @@
 Reading order: `id_space` (ids and their union), `exported` (the network as a graph), `walk` and
 the `rules_*` (ids through every operator), `groups` (what can be chosen), `keep` and `plan` (what
 is chosen), `compact` (the cut), `recombine` (branches that keep channels of their own), `verify`
-and `settle` (the proof), `prune` (all of it at once).
+and `settle` (the proof), `fold` (constants of cut channels), `prune` (all of it at once).
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from __future__ import annotations
 from .compact import compact
 from .cost import Cost
 from .errors import ChannelError
+from .fold import FoldReport, fold_constants
 from .graph import ChannelGraph
 from .groups import Frozen, Group, Slot
 from .importance import branch_magnitude, magnitude
@@ -27,6 +28,7 @@ __all__ = [
     'ChannelGraph',
     'Cost',
     'Cut',
+    'FoldReport',
     'Frozen',
     'Group',
     'PruneReport',
@@ -36,6 +38,7 @@ __all__ = [
     'branch_magnitude',
     'choose_keep',
     'compact',
+    'fold_constants',
     'load_pruned',
     'magnitude',
     'prune',

@@ -45,17 +45,22 @@ class ChannelGraph:
         frozen: what cannot, with the operator and the reason.
         branches: weight name -> convolution whose channels can be chosen apart from the residual
             stream that it joins.
+        exported: the traced copy and its graph.
+        forward: what stands in for the model's own forward, or None.
     """
+
+    exported: Exported
+    forward: Forward | None
 
     branches: dict[str, Branch]
     groups: list[Group]
     frozen: list[Frozen]
 
     def __init__(self, walk: IdWalk, forward: Forward | None = None) -> None:
-        self._walk, self._forward = walk, forward
-        self._exported: Exported = walk.exported
+        self._walk, self.forward = walk, forward
+        self.exported = walk.exported
         self._values = canonical_values(walk)
-        self._cost = CostModel(walk, self._exported.model)
+        self._cost = CostModel(walk, self.exported.model)
         self._literals = [
             Literal(module, value, walk.space.canonical(ids))
             for module, value, ids in walk.literals
@@ -140,8 +145,8 @@ class ChannelGraph:
 
     def verify(self, model: nn.Module, compact_model: nn.Module, plan: PruningPlan) -> float:
         """As `verify`, without tracing again: ``model`` has the weights that were cut."""
-        dense = private_copy(model, self._exported.dtype, self._forward)
-        small = private_copy(compact_model, self._exported.dtype, self._forward)
+        dense = private_copy(model, self.exported.dtype, self.forward)
+        small = private_copy(compact_model, self.exported.dtype, self.forward)
         return self._error(dense, small, plan)
 
     def prove(self, plan: PruningPlan) -> float:
@@ -149,13 +154,13 @@ class ChannelGraph:
 
         Fresh or sparse networks hide mistakes (a scale of zero hides a whole branch).
         """
-        dense = shaken(self._exported.model, seed=1)
+        dense = shaken(self.exported.model, seed=1)
         return self._error(dense, compact(dense, plan), plan)
 
     @property
     def dtype(self) -> torch.dtype:
         """Type in which this network is verified: float64 where it bears it, else float32."""
-        return self._exported.dtype
+        return self.exported.dtype
 
     @property
     def channels(self) -> tuple[int, int]:
@@ -174,9 +179,9 @@ class ChannelGraph:
     # -- trial ------------------------------------------------------------------------------
 
     def _settle(self) -> None:
-        dense = shaken(self._exported.model, seed=0)
+        dense = shaken(self.exported.model, seed=0)
         masks = trial_masks(self.groups, seed=0)
-        tolerance = TOLERANCE[self._exported.dtype]
+        tolerance = TOLERANCE[self.exported.dtype]
 
         def check(groups: Sequence[Group]) -> Problem | None:
             plan = self.plan({group.name: masks[group.name] for group in groups})
@@ -205,17 +210,17 @@ class ChannelGraph:
         cut[group.classes] = True
         literals = [literal for literal in self._literals if bool(cut[literal.ids].any())]
         done = {edit.place for edit in self._edits}
-        edits = find_edits(self._exported.model, literals)
+        edits = find_edits(self.exported.model, literals)
         return [edit for edit in edits if edit.place not in done]
 
     def _error(self, dense: nn.Module, small: nn.Module, plan: PruningPlan) -> float:
         reference = masked_outputs(self._walk, self._values, plan, dense)
         return relative_error(
-            reference, compact_outputs(small, copy.deepcopy(self._exported.example))
+            reference, compact_outputs(small, copy.deepcopy(self.exported.example))
         )
 
     def _attributes(self, dead: Tensor) -> dict[str, dict[str, Any]]:
-        attributes = edited_attributes(self._exported.model, self._edits, ~dead)
+        attributes = edited_attributes(self.exported.model, self._edits, ~dead)
         for count in self._walk.counts:
             alive = ~dead[self._walk.space.canonical(count.ids)]
             if not bool(alive.all()):
