@@ -197,6 +197,12 @@ class ChannelGraph:
             self._edits = before
             return False
 
+        if self._literals and check(self.groups) is not None:
+            # One guess for all of them at once, before each is looked at alone.
+            self._edits = find_edits(self.exported.model, self._literals)
+            if self._edits and check(self.groups) is None:
+                return
+            self._edits = []
         accepted, failed = settle(self.groups, check, rescue)
         for group in self.groups:
             if group.name in failed:
