@@ -13,10 +13,12 @@ from __future__ import annotations
 import argparse
 import csv
 import dataclasses
+import math
 import multiprocessing
 import subprocess
 import sys
 import tempfile
+import time
 from pathlib import Path
 
 from policy_cost import costs
@@ -54,20 +56,17 @@ def main() -> None:
     parser.add_argument('--markdown', type=Path)
     parser.add_argument('--csv', type=Path)
     parser.add_argument('--no-costs', action='store_true')
+    parser.add_argument('--budget', type=float, default=math.inf,
+                        help='after so many seconds report the seeds that are complete')
     arguments = parser.parse_args()
     trace = _trace(arguments)
     names = _scenarios(arguments.scenarios, trace)
-    jobs = [(name, seed, arguments) for name in names for seed in range(arguments.seeds)]
-    flights: Flights = {}
-    with multiprocessing.Pool(arguments.processes) as pool:
-        for (name, _, _), found in zip(jobs, pool.imap(_fly_all, jobs), strict=True):
-            for pilot, metrics in found.items():
-                flights.setdefault((name, pilot), []).append(metrics)
-            print('.', end='', file=sys.stderr, flush=True)
-    print(file=sys.stderr)
+    flights = _fly(names, arguments)
+    seeds = min(len(metrics) for metrics in flights.values())
+    flights = {key: metrics[:seeds] for key, metrics in flights.items()}
     origin = trace.origin if trace else (
         f'made up, Jetson-like: jitter {arguments.jitter:.0%}, a new one for each seed')
-    text = tables(flights, origin, arguments.seeds, arguments.duration)
+    text = tables(flights, origin, seeds, arguments.duration)
     if not arguments.no_costs:
         text += '\n' + _cost_table(trace or made_up_trace(jitter=arguments.jitter))
     print(text)
@@ -75,6 +74,23 @@ def main() -> None:
         arguments.markdown.write_text(text)
     if arguments.csv:
         _write_csv(arguments.csv, flights)
+
+
+def _fly(names: list[str], arguments: argparse.Namespace) -> Flights:
+    """Seed after seed, so that at any moment some are complete; at least one."""
+    jobs = [(name, seed, arguments) for seed in range(arguments.seeds) for name in names]
+    flights: Flights = {}
+    start = time.monotonic()
+    with multiprocessing.Pool(arguments.processes) as pool:
+        for (name, seed, _), found in zip(jobs, pool.imap(_fly_all, jobs), strict=True):
+            for pilot, metrics in found.items():
+                flights.setdefault((name, pilot), []).append(metrics)
+            print('.', end='', file=sys.stderr, flush=True)
+            late = time.monotonic() - start > arguments.budget
+            if late and (seed > 0 or name == names[-1]):
+                break
+    print(file=sys.stderr)
+    return flights
 
 
 def _trace(arguments: argparse.Namespace) -> LatencyTrace | None:

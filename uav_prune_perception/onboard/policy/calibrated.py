@@ -24,7 +24,7 @@ from .forecast import Forecast, forecasts
 
 OVERHEAD_FRAMES = 60
 MIN_FRAMES = 5  # before these the deadline is no reason to leave a level
-NEAR_BEST = 0.005  # where no level keeps the deadline often enough, the best attainable counts
+NEAR_BEST = 0.02  # where no level keeps the deadline often enough, the best attainable counts
 HOPELESS = 0.1  # as a probability of keeping the deadline
 TAKEN_BACK_S = 3.0  # a step up that lasts less was a mistake
 FORGIVEN_S = 60.0

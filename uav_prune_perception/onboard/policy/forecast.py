@@ -55,11 +55,13 @@ def forecasts(
             continue
         typical_ms = profile_ms[level.index] * slow_down.ratio(level.index) + overhead_ms
         in_time = _in_time(slow_down, o, limit_ms, level, profile_ms)
+        keeps_up = not o.input_hz > 0
         for every in range(1, options.max_every + 1):
             kept = in_time
-            if o.input_hz > 0 and slow_down.probability(
+            keeps_up = keeps_up or slow_down.probability(
                 level.index, o.active, every * period_ms - overhead_ms, profile_ms
-            ) < KEEPS_UP:
+            ) >= KEEPS_UP  # and so do all greater dividers
+            if not keeps_up:
                 # The next frame waits for this one, by one period at most: then a newer is there.
                 kept = _in_time(slow_down, o, limit_ms - period_ms, level, profile_ms)
             effective = max(float(every), typical_ms / period_ms)

@@ -19,11 +19,15 @@ STEP_FRAMES = 2  # this many outliers in a row, on one side, are a step
 # (on a quiet board one hiccup of the scheduler is that many standard deviations).
 BIN, LOWEST, EVEN, PER_OCTAVE, BINS = 0.25, -4.0, 32, 6, 56
 TOP = LOWEST + BIN * EVEN
-TAIL_FRAMES = 1200.0  # memory of the histogram
+TAIL_FRAMES = 600.0  # memory of the histogram
 PRIOR_FRAMES = 40.0  # weight of the normal distribution that the histogram starts from
 FORGET = 1.0 - 1.0 / TAIL_FRAMES
 TRANSFER = 0.05  # std of a prediction for another level, per unit of log(latency ratio)
+OFFSET_KEPT = 0.95  # of all offsets, at each switch
 OFFSET_FRAMES = 15  # frames after a switch from which a level's own offset is learnt
+# Jitter of a level ~ latency ** -slope, relative: 0 where it multiplies, 1 where it adds
+# milliseconds, as a scheduler does. It is learnt from levels that ran one after the other.
+SLOPE_START, SLOPE_SHARE, SLOPE_FRAMES = 0.3, 0.4, 60
 
 
 class SlowDown:
@@ -45,14 +49,17 @@ class SlowDown:
         self.drift = Q_MIN
         self.frames = 0
         self.offsets = [0.0] * levels
+        self.slope = SLOPE_START
         self._last_error = 0.0
         self._streak = 0
         self._bins = [PRIOR_FRAMES * p for p in _normal_bins()]
         self._weight = 1.0  # of a new residual; grows, which is the same as forgetting old ones
         self._cumulated: list[float] | None = None
-        self._level = -1
+        self._level = self._former = -1
         self._since_switch = 0
         self._carried = math.nan
+        self._profile_ms = math.nan
+        self._before: tuple[float, float] | None = None  # former level's noise and profile
 
     def observe(self, level: int, observed_ms: float, profile_ms: float) -> None:
         """Learn from one frame; ignores what is not a positive number."""
@@ -61,11 +68,13 @@ class SlowDown:
         if level != self._level:
             # What the old level said, to tell the new one's own offset from a slow-down.
             self._carried = self.mean if self._level >= 0 else math.nan
-            self._level, self._since_switch = level, 0
+            self._enter(level, profile_ms)
         self._update(math.log(observed_ms / profile_ms) - self.offsets[level])
         self._since_switch += 1
         if self._since_switch == OFFSET_FRAMES and not math.isnan(self._carried):
             self._learn_offset(level)
+        if self._since_switch == SLOPE_FRAMES:
+            self._learn_slope()
 
     def probability(self, level: int, active: int, limit_ms: float, profile_ms: list[float]
                     ) -> float:
@@ -88,10 +97,12 @@ class SlowDown:
 
     def _predictive(self, level: int, active: int, profile_ms: list[float]
                     ) -> tuple[float, float]:
-        variance = self.variance + self.drift + self.noise
+        variance, noise = self.variance + self.drift, self.noise
         if level != active and profile_ms[active] > 0:
-            variance += (TRANSFER * math.log(profile_ms[level] / profile_ms[active]))**2
-        return self.mean + self.offsets[level], math.sqrt(variance)
+            ratio = math.log(profile_ms[level] / profile_ms[active])
+            variance += (TRANSFER * ratio)**2
+            noise *= math.exp(-2.0 * self.slope * ratio)
+        return self.mean + self.offsets[level], math.sqrt(variance + noise)
 
     def _update(self, value: float) -> None:
         self.frames += 1
@@ -122,12 +133,39 @@ class SlowDown:
         repeats = max(0.0, error * self._last_error)
         self.drift = max(Q_MIN, self.drift + (0.1 * repeats - self.drift) / DRIFT_FRAMES)
 
+    def _enter(self, level: int, profile_ms: float) -> None:
+        """Another level runs: its noise is foretold from the former's."""
+        # A level that ran too briefly has not settled its noise: it teaches nothing.
+        settled = self._since_switch >= SLOPE_FRAMES
+        self._before = (self.noise, self._profile_ms) if settled else None
+        if self._level >= 0:
+            ratio = math.log(profile_ms / self._profile_ms)
+            self.noise = max(R_MIN, self.noise * math.exp(-2.0 * self.slope * ratio))
+        self._former, self._level = self._level, level
+        self._profile_ms, self._since_switch = profile_ms, 0
+
+    def _learn_slope(self) -> None:
+        """From the noise of this level and of the one before it."""
+        if self._before is None:
+            return
+        noise, profile_ms = self._before
+        ratio = math.log(self._profile_ms / profile_ms)
+        if abs(ratio) > 0.1:
+            seen = -0.5 * math.log(self.noise / noise) / ratio
+            self.slope += SLOPE_SHARE * (min(1.2, max(0.0, seen)) - self.slope)
+
     def _learn_offset(self, level: int) -> None:
-        """Half of the unexplained jump at a switch is put down to the new level itself."""
-        jump = self.mean - self._carried
-        change = 0.5 * max(-0.3, min(0.3, jump))
+        """Half of the unexplained jump at a switch is put down to the two levels themselves.
+
+        To equal parts and fading: a step down is often taken at the height of a disturbance
+        that then ebbs away, and must not be booked on the new level for ever.
+        """
+        change = 0.25 * max(-0.3, min(0.3, self.mean - self._carried))
+        old = self.offsets[level]
+        self.offsets = [OFFSET_KEPT * offset for offset in self.offsets]
         self.offsets[level] += change
-        self.mean -= change
+        self.offsets[self._former] -= change
+        self.mean += old - self.offsets[level]
 
     def _count(self, z: float) -> None:
         self._bins[min(max(int(_place(z)), 0), BINS - 1)] += self._weight
