@@ -114,7 +114,8 @@ def prune(  # noqa: PLR0917 (issue 3 fixes this order)
     if not (error <= TOLERANCE[graph.dtype] and trial <= TRIAL_TOLERANCE[graph.dtype]):
         raise ChannelError(
             f'{type(dense).__name__}: the compact network differs from the masked one '
-            f'(relative error {error:.1e}, with random vectors {trial:.1e}); please report it with the network'
+            f'(relative error {error:.1e}, with random vectors {trial:.1e}); '
+            'please report it with the network'
         )
     report = PruneReport(
         graph.cost(), graph.cost(chosen), graph.channels, tuple(graph.frozen), error
