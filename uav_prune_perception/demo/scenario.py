@@ -70,6 +70,7 @@ class MadeUpScenario:
 
 #: Voltage of the Crazyflie's one cell under load: empty, full.
 LOADED_CELL_V = (3.3, 3.8)
+LOW = 0.3
 #: Scenario second -> line of the tegrastats log: GPU idle, burning, idle again, burning again.
 LOG_SECONDS = (0.0, 22.0, 70.0, 70.01, 100.0, 130.0)
 LOG_LINES = (0.0, 11.0, 59.0, 0.0, 10.9, 41.0)
@@ -98,6 +99,9 @@ class RecordedScenario:
         self._idle_w = min(board.power_w for board in self._boards)
         self._burners = burners
         self.duration_s = len(self._volts) / 100
+        # The voltage wavers with the motors: low is from where it stays low.
+        seconds = range(int(self.duration_s))
+        self._low_from_s = max(t for t in seconds if self._battery(t)[1] >= LOW) + 1
         self.description = (
             f'battery of Crazyflie flight {flight}, tegrastats of an Orin Nano under burn '
             '(both real, on one made-up clock); the load on the cores is real'
@@ -105,14 +109,19 @@ class RecordedScenario:
 
     def at(self, t_s: float) -> Moment:
         """See `Scenario.at`."""
-        here = int(np.clip(t_s * 100, 0, len(self._volts) - 1))
-        volts = float(np.median(self._volts[max(0, here - 200): here + 1]))
-        empty, full = LOADED_CELL_V
-        fraction = float(np.clip((volts - empty) / (full - empty), 0, 1))
+        volts, fraction = self._battery(t_s)
         board = self._boards[int(np.interp(t_s, LOG_SECONDS, LOG_LINES))]
         busy = board.power_w > 1.5 * self._idle_w
-        phase = ('battery low, ' if fraction < 0.3 else '') + ('GPU burns' if busy else 'GPU idle')
+        low = 'battery low, ' if t_s >= self._low_from_s else ''
+        phase = low + ('GPU burns' if busy else 'GPU idle')
         return Moment(
             phase, fraction, volts, board.power_w, board.temperature_c, board.load,
             self._burners if busy else 0,
         )
+
+    def _battery(self, t_s: float) -> tuple[float, float]:
+        """Volts (median of the last two seconds) and fraction."""
+        here = int(np.clip(t_s * 100, 0, len(self._volts) - 1))
+        volts = float(np.median(self._volts[max(0, here - 200): here + 1]))
+        empty, full = LOADED_CELL_V
+        return volts, float(np.clip((volts - empty) / (full - empty), 0, 1))

@@ -92,12 +92,20 @@ def flight_plot(record: FlightRecord, names: list[str]) -> str:
             for start, _ in record.phases:
                 strip.axvline(start, color='#9aa3ad', lw=0.8, ls=':')
             strip.set_xlim(0, record.duration_s)
-        for start, name in record.phases:
-            axes[0].text(start, 1.02, ' ' + name, transform=axes[0].get_xaxis_transform(),
-                         fontsize=8, color='#5b6570', va='bottom')
+        _phase_names(axes[0], record)
         axes[2].set_xlabel('seconds since activation')
         figure.align_ylabels(axes)
         return to_svg(figure)
+
+
+def _phase_names(axes: Axes, record: FlightRecord) -> None:
+    """Above the strip; a name that would run into the one before it goes one line higher."""
+    ends = [-1.0, -1.0]  # where the last name of each line ends
+    for start, name in record.phases:
+        line = 0 if start >= ends[0] else 1
+        ends[line] = start + record.duration_s * 0.013 * (len(name) + 1)
+        axes.text(start, 1.02 + 0.11 * line, ' ' + name, transform=axes.get_xaxis_transform(),
+                  fontsize=8, color='#5b6570', va='bottom')
 
 
 def _level_strip(
