@@ -75,8 +75,9 @@ def test_matches_need_the_class_and_are_counted_once() -> None:
 
     def detection(cx: float, cy: float, size: float, class_id: str) -> Detection2D:
         message = Detection2D()
-        message.bbox.center.position.x, message.bbox.center.position.y = cx, cy
-        message.bbox.size_x = message.bbox.size_y = size
+        message.bbox.center.position.x = float(cx)
+        message.bbox.center.position.y = float(cy)
+        message.bbox.size_x = message.bbox.size_y = float(size)
         hypothesis = ObjectHypothesisWithPose()
         hypothesis.hypothesis.class_id = class_id
         message.results.append(hypothesis)

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import argparse
+import signal
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -26,6 +27,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; returns the process's exit code."""
     parser = build_parser()
     options = parser.parse_args(arguments)
+    # A job in the background is born deaf to SIGINT; asked to stop, it must stop cleanly too.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
         return _dispatch(options)
     except KeyboardInterrupt:

@@ -80,8 +80,8 @@ def fly(
         FlightError: the node died or refused a transition; its log says why.
     """
     environment = private_environment()
-    import rclpy
     from lifecycle_msgs.msg import Transition
+    from rclpy.context import Context
 
     from .ground_station import GroundStation
 
@@ -93,9 +93,10 @@ def fly(
         camera=f'{camera.description} at {plan.fps:g} Hz',
         deadline_ms=plan.deadline_ms,
     )
-    rclpy.init()
+    context = Context()  # our own: the domain is that of this flight, whatever ran before
+    context.init()
     with _node_process(ladder, plan, environment) as process, _burners() as burners:
-        station = GroundStation(NODE, camera, record, ladder.classes)
+        station = GroundStation(NODE, camera, record, ladder.classes, context)
         samples = _Samples(station, ladder)
         try:
             for step in (Transition.TRANSITION_CONFIGURE, Transition.TRANSITION_ACTIVATE):
@@ -113,7 +114,7 @@ def fly(
             record.duration_s = min(station.flight_time_s, plan.duration_s)
             record.samples = samples.best()
             station.destroy_node()
-            rclpy.try_shutdown()
+            context.try_shutdown()
     return record
 
 
@@ -126,8 +127,6 @@ def _play(
     process: subprocess.Popen[bytes],
     on_tick: Callable[[GroundStation, str], None],
 ) -> None:
-    import rclpy
-
     station.take_off()
     frame, next_telemetry, phase = 0, 0.0, ''
     while (now := station.flight_time_s) < plan.duration_s:
@@ -146,10 +145,10 @@ def _play(
             station.send_frame(frame)
             frame = max(frame + 1, int(now * plan.fps))  # a late player skips, never bunches
         pause = min(frame / plan.fps, next_telemetry) - station.flight_time_s
-        rclpy.spin_once(station, timeout_sec=max(0.0, pause))
+        station.spin(max(0.0, pause))
     deadline = time.monotonic() + 1.5  # let the last answers and the last statistics come in
     while time.monotonic() < deadline:
-        rclpy.spin_once(station, timeout_sec=0.1)
+        station.spin(0.1)
 
 
 @contextmanager

@@ -11,10 +11,11 @@ from collections import OrderedDict
 from collections.abc import Callable
 
 import numpy as np
-import rclpy
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
 from lifecycle_msgs.srv import ChangeState
 from rclpy.client import Client
+from rclpy.context import Context
+from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
 from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy, qos_profile_sensor_data
 from sensor_msgs.msg import BatteryState, Image
@@ -42,10 +43,17 @@ class GroundStation(Node):
     """Publishes frames and telemetry; records detections, levels and statistics."""
 
     def __init__(
-        self, node: str, camera: Camera, record: FlightRecord, classes: tuple[str, ...]
+        self,
+        node: str,
+        camera: Camera,
+        record: FlightRecord,
+        classes: tuple[str, ...],
+        context: Context,
     ) -> None:
-        """``node`` is the perception node's name (no namespace)."""
-        super().__init__('demo_ground_station')
+        """``node`` is the perception node's name (no namespace), ``context`` is initialised."""
+        super().__init__('demo_ground_station', context=context)
+        self._executor = SingleThreadedExecutor(context=context)
+        self._executor.add_node(self)
         self.record = record
         self.level = ''
         self.on_detections: Callable[[CameraFrame, Detection2DArray], None] | None = None
@@ -68,6 +76,10 @@ class GroundStation(Node):
         """Seconds since take-off."""
         return time.monotonic() - self._take_off
 
+    def spin(self, timeout_s: float) -> None:
+        """Handle at most one message, waiting so long for it."""
+        self._executor.spin_once(timeout_sec=timeout_s)
+
     def take_off(self) -> None:
         """Start the flight's clock."""
         self._take_off = time.monotonic()
@@ -81,7 +93,7 @@ class GroundStation(Node):
         request = ChangeState.Request()
         request.transition.id = transition
         future = self._change.call_async(request)
-        rclpy.spin_until_future_complete(self, future, timeout_sec=timeout_s)
+        self._executor.spin_until_future_complete(future, timeout_sec=timeout_s)
         response = future.result()
         return bool(response is not None and response.success)
 
@@ -95,7 +107,7 @@ class GroundStation(Node):
         while self._image.get_subscription_count() == 0:
             if time.monotonic() > limit:
                 raise TimeoutError('the node does not listen to "image"')
-            rclpy.spin_once(self, timeout_sec=0.05)
+            self.spin(0.05)
 
     def send_frame(self, number: int) -> None:
         """Publish one picture, stamped now."""
