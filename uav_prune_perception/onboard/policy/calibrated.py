@@ -24,10 +24,11 @@ from .forecast import Forecast, forecasts
 
 OVERHEAD_FRAMES = 60
 MIN_FRAMES = 5  # before these the deadline is no reason to leave a level
-NEAR_BEST = 0.02  # where no level keeps the deadline often enough, the best attainable counts
+NEAR_BEST = 0.05  # where no level keeps the deadline often enough, the best attainable counts
 HOPELESS = 0.1  # as a probability of keeping the deadline
 TAKEN_BACK_S = 3.0  # a step up that lasts less was a mistake
-FORGIVEN_S = 60.0
+FORGIVEN_S = 30.0
+SMOOTH_S = 2.0  # a step up goes by the mean of the probability over this, not by its lowest
 ALARM_FRESH_S = 3.0
 ALARM_SAVES = 0.85  # an alarm must be answered by this share of the inference's watts or less
 RESERVE_SIGMA = 1.0  # power must be this sure to stay under its limit before a step up
@@ -57,6 +58,8 @@ class CalibratedPolicy:
         self._stepped_up_s = self._taken_back_s = -math.inf
         self._alarm_s = self._no_up_until_s = -math.inf
         self._fastest_ms = 0.0
+        self._time_s = -math.inf
+        self._smoothed: dict[tuple[int, int], float] = {}
 
     @property
     def stated(self) -> float:
@@ -95,6 +98,7 @@ class CalibratedPolicy:
             target = choices[0].level if choices else o.levels[o.active]
             return Decision(target.index, HOLD, f'{o.levels[o.active].name} has no profile')
         beliefs.learn_power(o, active.watts)
+        self._smooth(o, choices)
         return self._choose(o, choices, active)
 
     def _running(self, o: Observation, choices: list[Forecast]) -> Forecast | None:
@@ -105,6 +109,21 @@ class CalibratedPolicy:
                 return choice
         self._every = 1
         return here[0] if here else None
+
+    def _smooth(self, o: Observation, choices: list[Forecast]) -> None:
+        """Mean of each choice's probability over the last seconds.
+
+        It wavers with every frame where jitter is heavy; waiting until it never falls below the
+        mark would be waiting for ever.
+        """
+        elapsed_s, self._time_s = o.now_s - self._time_s, o.now_s
+        share = min(1.0, elapsed_s / SMOOTH_S) if elapsed_s >= 0 else 1.0
+        last = self._smoothed
+        self._smoothed = {
+            (c.level.index, c.every): c.in_time if (old := last.get((c.level.index, c.every))) is
+            None else old + share * (c.in_time - old)
+            for c in choices
+        }
 
     def _choose(self, o: Observation, choices: list[Forecast], active: Forecast) -> Decision:
         alarmed = self._alarm(o, choices, active)
@@ -132,7 +151,8 @@ class CalibratedPolicy:
         return self._go(o, active, target, ALARM, f'{o.board.alarm}: step down to {target.name}')
 
     def _obstacle(
-        self, o: Observation, choice: Forecast, active: Forecast, attainable: float, *, keep: bool
+        self, o: Observation, choice: Forecast, active: Forecast, attainable: float, *, keep: bool,
+        rising: bool = False,
     ) -> tuple[int, str, str] | None:
         """What forbids a choice: (urgency, code, words); None = nothing.
 
@@ -146,7 +166,10 @@ class CalibratedPolicy:
             return 3, TEMPERATURE, words
         wanted = options.deadline_probability
         slack = 1.0 - wanted if keep else 0.0
-        late = choice.in_time < min(wanted, attainable - NEAR_BEST) - slack
+        in_time = choice.in_time
+        if rising:
+            in_time = max(in_time, self._smoothed[choice.level.index, choice.every])
+        late = in_time < min(wanted, attainable - NEAR_BEST) - slack
         # Where nothing is ever in time, the answers shall at least be as young as possible.
         hopeless = attainable < HOPELESS and choice.level.latency_ms > self._fastest_ms
         unseen = keep and self.beliefs.slow_down.frames < MIN_FRAMES
@@ -200,7 +223,7 @@ class CalibratedPolicy:
                  for choice in choices]
         fitting = [choice for obstacle, choice in found if obstacle is None]
         if fitting:
-            target = max(fitting, key=lambda choice: (choice.worth, -choice.watts))
+            target = max(fitting, key=lambda choice: (choice.value, -choice.watts))
         else:  # nothing fits: give up the least urgent, and of the most urgent as much as goes
             target = min(found, key=lambda pair: _harm(pair[0], pair[1]))[1]
             worst = self._obstacle(o, active, active, attainable, keep=False)
@@ -226,7 +249,7 @@ class CalibratedPolicy:
         better = [
             choice for choice in choices
             if choice.worth > active.worth + 1e-4
-            and self._obstacle(o, choice, active, attainable, keep=False) is None
+            and self._obstacle(o, choice, active, attainable, keep=False, rising=True) is None
         ]
         if silent or not better or o.now_s < self._no_up_until_s:
             self._up_since, self._up_worth = None, math.inf

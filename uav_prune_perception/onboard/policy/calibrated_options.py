@@ -41,7 +41,7 @@ class CalibratedOptions:
     """
 
     deadline_ms: float = 50.0
-    deadline_probability: float = 0.99
+    deadline_probability: float = 0.95
     power_limit_w: float = 0.0
     temperature_limit_c: float = 85.0
     temperature_margin_c: float = 2.0

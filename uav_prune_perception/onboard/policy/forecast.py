@@ -35,6 +35,11 @@ class Forecast:
     watts: float
 
     @property
+    def value(self) -> float:
+        """Worth that may be expected: a late answer has none."""
+        return self.worth * self.in_time
+
+    @property
     def name(self) -> str:
         """For people."""
         return self.level.name if self.every == 1 else f'{self.level.name} every {self.every}.'

@@ -97,12 +97,11 @@ class SlowDown:
 
     def _predictive(self, level: int, active: int, profile_ms: list[float]
                     ) -> tuple[float, float]:
-        variance, noise = self.variance + self.drift, self.noise
+        variance = self.variance + self.drift + self.noise
         if level != active and profile_ms[active] > 0:
             ratio = math.log(profile_ms[level] / profile_ms[active])
-            variance += (TRANSFER * ratio)**2
-            noise *= math.exp(-2.0 * self.slope * ratio)
-        return self.mean + self.offsets[level], math.sqrt(variance + noise)
+            variance = variance * math.exp(-2.0 * self.slope * ratio) + (TRANSFER * ratio)**2
+        return self.mean + self.offsets[level], math.sqrt(variance)
 
     def _update(self, value: float) -> None:
         self.frames += 1
