@@ -24,7 +24,7 @@ from uav_prune_perception.report.flight_page import (
 from uav_prune_perception.report.flight_record import FlightRecord
 
 from .camera import Camera, generated_camera, hit_uav_camera
-from .flight import CONFIG, FlightError, FlightPlan, fly
+from .flight import CONFIG, FlightError, FlightPlan, fly, private_environment
 from .scenario import MadeUpScenario, RecordedScenario, Scenario
 from .screen import FlightScreen
 
@@ -75,6 +75,11 @@ def _run(options: argparse.Namespace, console: Console) -> int:
     plan = _plan(options, ladder, title, work)
     console.print(f'camera: {camera.description}; telemetry: {scenario.description}')
     console.print(f'deadline {plan.deadline_ms:.1f} ms; node log: {plan.log}')
+    domain = private_environment()['ROS_DOMAIN_ID']
+    console.print(
+        f'look on from a ROS 2 terminal of this machine: ROS_DOMAIN_ID={domain} '
+        'ros2 topic echo /perception/level'
+    )
     with FlightScreen(console, ladder, plan.duration_s) as screen:
         record = fly(ladder, camera, scenario, plan, screen.tick)
     record.save(work / 'flight.json')
