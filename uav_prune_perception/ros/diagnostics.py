@@ -17,7 +17,7 @@ from .status import status
 OK, WARN = DiagnosticStatus.OK, DiagnosticStatus.WARN
 ERROR, STALE = DiagnosticStatus.ERROR, DiagnosticStatus.STALE
 COUNTERS = (
-    'received', 'processed', 'replaced', 'stale', 'failed', 'waiting', 'in_work',
+    'received', 'processed', 'replaced', 'stale', 'failed', 'skipped', 'waiting', 'in_work',
     'callback_errors', 'switches',
 )
 READINGS = {
