@@ -7,7 +7,6 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
-import tempfile
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,6 +15,8 @@ from typing import Any
 import onnx
 import torch
 from torch import Tensor, nn
+
+from uav_prune_perception.ladder.durable import replacing
 
 # Newest opset that torch's TorchScript exporter writes as it is. The newer exporter starts at 18
 # and its down-conversion gives up on ordinary operators (ReduceMean, Split), so it takes over
@@ -57,21 +58,15 @@ def export_onnx(
     path = Path(path)
     was_training = model.training
     model.eval()
-    handle, temporary = tempfile.mkstemp(prefix=f'.{path.name}.', dir=path.parent)
-    os.close(handle)
     try:
-        with _quiet(), torch.no_grad():
-            _export(model, example, temporary, (input_name, output_name), opset)
-        proto = _checked(temporary, opset, input_name, output_name)
-        onnx.save(proto, temporary)
-        os.chmod(temporary, 0o644)
-        os.replace(temporary, path)
+        with replacing(path) as temporary:
+            with _quiet(), torch.no_grad():
+                _export(model, example, str(temporary), (input_name, output_name), opset)
+            onnx.save(_checked(str(temporary), opset, input_name, output_name), str(temporary))
     except ExportError as error:
         raise ExportError(f'{path.name}: {error}') from None
     finally:
         model.train(was_training)
-        with contextlib.suppress(FileNotFoundError):
-            os.unlink(temporary)
     return path
 
 

@@ -10,6 +10,8 @@ import shutil
 import tempfile
 from pathlib import Path
 
+from .durable import flush
+
 _AT_FDCWD = -100
 _RENAME_EXCHANGE = 2
 
@@ -55,15 +57,6 @@ def exchange(first: Path, second: Path) -> bool:
     names = os.fsencode(first), os.fsencode(second)
     done = call(_AT_FDCWD, names[0], _AT_FDCWD, names[1], ctypes.c_uint(_RENAME_EXCHANGE))
     return int(done) == 0
-
-
-def flush(path: Path) -> None:
-    """Have a file or a folder written to the disk."""
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
 
 
 def _remove(path: Path) -> None:

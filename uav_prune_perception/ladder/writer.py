@@ -4,17 +4,15 @@
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import json
-import os
 import re
-import tempfile
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
 from .document import digest, to_document, validate
+from .durable import flush, replacing
 from .model import (
     DOCUMENT,
     Accuracy,
@@ -29,7 +27,7 @@ from .model import (
 )
 from .reader import open_ladder, read_document, sha256_of
 from .staging import Staging
-from .swap import flush, swap_in
+from .swap import swap_in
 
 LEVEL_NAME = re.compile(r'[A-Za-z0-9][A-Za-z0-9_-]{0,63}')  # as in ladder.schema.json
 
@@ -159,19 +157,8 @@ def check_target(folder: Path, *, overwrite: bool) -> None:
 def write_document(folder: Path, document: dict[str, Any]) -> None:
     """Write ladder.json atomically (temporary file, fsync, rename)."""
     text = json.dumps(document, indent=1, ensure_ascii=False, allow_nan=False) + '\n'
-    handle, temporary = tempfile.mkstemp(prefix=f'.{DOCUMENT}.', dir=folder)
-    try:
-        with os.fdopen(handle, 'w', encoding='utf-8') as stream:
-            stream.write(text)
-            stream.flush()
-            os.fsync(stream.fileno())
-        os.chmod(temporary, 0o644)
-        os.replace(temporary, folder / DOCUMENT)
-    except BaseException:
-        with contextlib.suppress(OSError):
-            os.unlink(temporary)
-        raise
-    flush(folder)
+    with replacing(folder / DOCUMENT) as temporary:
+        temporary.write_text(text, encoding='utf-8')
 
 
 def add_profiles(ladder: Ladder, device: str, profiles: dict[str, DeviceProfile]) -> Ladder:

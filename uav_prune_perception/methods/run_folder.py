@@ -15,6 +15,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
+from uav_prune_perception.ladder.durable import flush
+
 MARK = 'run.json'
 STAGE = 'stage.json'
 
@@ -77,10 +79,10 @@ class RunFolder:
             text = json.dumps(facts, indent=1, ensure_ascii=False) + '\n'
             (staging / STAGE).write_text(text, encoding='utf-8')
             for path in sorted(staging.rglob('*')):
-                _flush(path)
+                flush(path)
             shutil.rmtree(target, ignore_errors=True)  # without its stage.json: not a stage
             staging.rename(target)
-            _flush(self.path)
+            flush(self.path)
         except BaseException:
             shutil.rmtree(staging, ignore_errors=True)
             raise
@@ -121,11 +123,3 @@ class RunFolder:
                 shutil.rmtree(path)
             else:
                 path.unlink()
-
-
-def _flush(path: Path) -> None:
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

@@ -6,10 +6,11 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import os
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+
+from uav_prune_perception.ladder.durable import replacing
 
 
 @dataclass
@@ -90,9 +91,8 @@ class FlightRecord:
 
     def save(self, path: Path) -> None:
         """Write as JSON, at once (temporary file and rename)."""
-        temporary = path.with_suffix('.tmp')
-        temporary.write_text(json.dumps(dataclasses.asdict(self)), encoding='utf-8')
-        os.replace(temporary, path)
+        with replacing(path) as temporary:
+            temporary.write_text(json.dumps(dataclasses.asdict(self)), encoding='utf-8')
 
     @staticmethod
     def load(path: Path) -> FlightRecord:

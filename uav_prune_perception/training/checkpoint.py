@@ -4,14 +4,13 @@
 
 from __future__ import annotations
 
-import contextlib
-import os
 import pickle
-import tempfile
 from pathlib import Path
 from typing import Any
 
 import torch
+
+from uav_prune_perception.ladder.durable import replacing
 
 from .task import TrainingError
 
@@ -24,21 +23,10 @@ def save_checkpoint(path: Path, state: dict[str, Any]) -> None:
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle, temporary = tempfile.mkstemp(prefix=f'.{path.name}.', dir=path.parent)
-    except OSError as error:
+        with replacing(path) as temporary:
+            torch.save(state, temporary)
+    except (OSError, RuntimeError) as error:
         raise TrainingError(f'{path}: checkpoint cannot be written: {error}') from None
-    try:
-        with os.fdopen(handle, 'wb') as stream:
-            torch.save(state, stream)
-            stream.flush()
-            os.fsync(stream.fileno())
-        os.replace(temporary, path)
-    except BaseException as error:
-        with contextlib.suppress(OSError):
-            os.unlink(temporary)
-        if isinstance(error, (OSError, RuntimeError)):
-            raise TrainingError(f'{path}: checkpoint cannot be written: {error}') from None
-        raise
 
 
 def load_checkpoint(path: Path, fingerprint: dict[str, Any]) -> dict[str, Any] | None:

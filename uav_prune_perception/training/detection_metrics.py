@@ -13,6 +13,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from uav_prune_perception.onboard.nms import iou
+
 THRESHOLDS = np.linspace(0.5, 0.95, 10)
 RECALL_POINTS = np.linspace(0.0, 1.0, 101)
 
@@ -73,14 +75,6 @@ def average_precision(
     return result
 
 
-def iou_matrix(a: NDArray[np.float32], b: NDArray[np.float32]) -> NDArray[np.float64]:
-    """Overlap of every pair: corners [n, 4] and [m, 4] -> float64 [n, m]."""
-    shared = _shared(a, b)
-    area_a = np.prod(a[:, 2:] - a[:, :2], axis=1, dtype=np.float64)
-    area_b = np.prod(b[:, 2:] - b[:, :2], axis=1, dtype=np.float64)
-    return shared / np.maximum(area_a[:, None] + area_b[None] - shared, 1e-9)
-
-
 def _shared(a: NDArray[np.float32], b: NDArray[np.float32]) -> NDArray[np.float64]:
     low = np.maximum(a[:, None, :2], b[None, :, :2]).astype(np.float64)
     high = np.minimum(a[:, None, 2:], b[None, :, 2:]).astype(np.float64)
@@ -98,7 +92,7 @@ def _match(
     if len(found) == 0:
         return hit, hit
     if len(real):
-        overlap = iou_matrix(found, real)
+        overlap = iou(found.astype(np.float64), real.astype(np.float64))
         free = np.ones((len(thresholds), len(real)), bool)
         rows = np.arange(len(thresholds))
         for index in np.flatnonzero(overlap.max(axis=1) >= thresholds.min()):
