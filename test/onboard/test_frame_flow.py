@@ -55,3 +55,10 @@ def test_memory_is_bounded():
         flow.admit(n / 30)
         flow.processed(0, 1.0, 1.0)
     assert len(flow.take()) <= 512
+
+
+def test_the_divider_counts_each_camera_for_itself():
+    flow = FrameFlow()
+    flow.divide(2)
+    let_in = [flow.admit(n / 60, camera) for n in range(4) for camera in ('front', 'down')]
+    assert let_in == [False, False, True, True] * 2

@@ -77,7 +77,7 @@ def test_boxes_come_back_in_picture_pixels(ladder):
         assert (result.frame.tag, result.frame.stamp_s) == (tag, 12.5)
         assert result.frame.image is image
         t = result.timings
-        assert t.total == pytest.approx(t.preprocess + t.inference + t.postprocess)
+        assert t.total == pytest.approx(t.unpack + t.preprocess + t.inference + t.postprocess)
         assert t.queue >= 0
 
 

@@ -10,7 +10,7 @@ import pytest
 from uav_prune_perception.onboard.results import Timings
 from uav_prune_perception.onboard.statistics import Percentiles, Statistics
 
-TIMINGS = Timings(1.0, 2.0, 3.0, 4.0, 9.0)
+TIMINGS = Timings(1.0, 0.0, 2.0, 3.0, 4.0, 9.0)
 
 
 def balanced(s) -> bool:
@@ -101,3 +101,22 @@ def test_the_time_in_a_level_runs_only_while_the_pipeline_runs():
     s = statistics.snapshot()
     assert s.level_time_s == {'a': 3.0, 'b': 1.5}
     assert s.switches == 1
+
+
+def test_cameras_are_counted_apart_and_summed():
+    statistics = Statistics(['a'], cameras=('front', 'down'))
+    for camera in ('front', 'front', 'down'):
+        statistics.put(False, camera)
+        statistics.taken(camera)
+    statistics.processed('a', TIMINGS, 0.05, 'front')
+    statistics.failed('broken', 'front')
+    statistics.stale('down')
+    statistics.skip('down')
+    s = statistics.snapshot()
+    assert (s.received, s.processed, s.failed, s.stale, s.skipped) == (4, 1, 1, 1, 1)
+    front, down = s.cameras['front'], s.cameras['down']
+    assert (front.received, front.processed, front.failed) == (2, 1, 1)
+    assert front.last_failure == 'broken'
+    assert (down.received, down.stale, down.skipped, down.last_failure) == (2, 1, 1, '')
+    assert front.age_ms.p50 == pytest.approx(50.0)
+    assert down.age_ms.n == 0

@@ -18,10 +18,10 @@ import numpy as np
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
 from lifecycle_msgs.msg import Transition
 from lifecycle_msgs.srv import ChangeState, GetState
-from rcl_interfaces.srv import SetParametersAtomically
+from rcl_interfaces.srv import GetParameters, SetParametersAtomically
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
-from rclpy.parameter import Parameter
+from rclpy.parameter import Parameter, parameter_value_to_python
 from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy, qos_profile_sensor_data
 from sensor_msgs.msg import CompressedImage, Image
 from vision_msgs.msg import Detection2DArray
@@ -42,9 +42,10 @@ _stamps = itertools.count(1)
 class Driver(Node):
     """The other side of one node's topics and services."""
 
-    def __init__(self, target: str) -> None:
-        super().__init__(f'driver_of_{target}')
+    def __init__(self, target: str, namespace: str = '') -> None:
+        super().__init__(f'driver_of_{target}', namespace=namespace)
         self.target = target
+        self._base = base = f'{namespace}/{target}'
         self.output: Callable[[], str] = str  # the node's log so far
         self.detections: list[Detection2DArray] = []
         self.levels: list[DiagnosticStatus] = []
@@ -54,15 +55,16 @@ class Driver(Node):
         self.compressed = self.create_publisher(
             CompressedImage, 'image/compressed', qos_profile_sensor_data
         )
-        self.listen(Detection2DArray, f'/{target}/detections', self.detections, 10)
-        self.listen(DiagnosticStatus, f'/{target}/level', self.levels, LATCHED)
-        self.listen(DiagnosticStatus, f'/{target}/stats', self.stats, 10)
+        self.listen(Detection2DArray, f'{base}/detections', self.detections, 10)
+        self.listen(DiagnosticStatus, f'{base}/level', self.levels, LATCHED)
+        self.listen(DiagnosticStatus, f'{base}/stats', self.stats, 10)
         self.listen(DiagnosticArray, '/diagnostics', self.diagnostics, 10)
-        self._change = self.create_client(ChangeState, f'/{target}/change_state')
-        self._get = self.create_client(GetState, f'/{target}/get_state')
+        self._change = self.create_client(ChangeState, f'{base}/change_state')
+        self._get = self.create_client(GetState, f'{base}/get_state')
         self._set = self.create_client(
-            SetParametersAtomically, f'/{target}/set_parameters_atomically'
+            SetParametersAtomically, f'{base}/set_parameters_atomically'
         )
+        self._get_parameters = self.create_client(GetParameters, f'{base}/get_parameters')
         self._executor_ = SingleThreadedExecutor()
         self._executor_.add_node(self)
 
@@ -104,6 +106,12 @@ class Driver(Node):
         result = self.call(self._set, request).result
         return '' if result.successful else result.reason
 
+    def get(self, name: str) -> Any:
+        """The value of a parameter."""
+        request = GetParameters.Request(names=[name])
+        (value,) = self.call(self._get_parameters, request).values
+        return parameter_value_to_python(value)
+
     def wait_for_camera(self) -> None:
         """Wait until the active node listens to the camera."""
         self.wait_until(self.images.get_subscription_count, 'subscription to image')
@@ -113,22 +121,30 @@ class Driver(Node):
     ) -> Detection2DArray:
         """Publish a picture and wait for the answer that bears its stamp."""
         self.wait_for_camera()
-        return self._ask(self.images, lambda: image_message(image, encoding, **fields), attempts)
+        return self.ask(
+            self.images, lambda: image_message(image, encoding, **fields), attempts=attempts
+        )
 
     def detect_compressed(self, data: bytes, form: str) -> Detection2DArray:
         self.wait_until(self.compressed.get_subscription_count, 'subscription to compressed')
-        return self._ask(self.compressed, lambda: compressed_message(data, form))
+        return self.ask(self.compressed, lambda: compressed_message(data, form))
 
-    def _ask(
-        self, publisher: Any, make: Callable[[], Any], attempts: int = 3
+    def ask(
+        self,
+        publisher: Any,
+        make: Callable[[], Any],
+        answers: list[Detection2DArray] | None = None,
+        attempts: int = 3,
     ) -> Detection2DArray:
+        """Publish a picture until there is an answer that bears its stamp."""
+        answers = self.detections if answers is None else answers
         for _ in range(attempts):  # best effort: under load a picture may be replaced
             message = make()
             publisher.publish(message)
             stamp = message.header.stamp
             try:
                 return self.wait_until(
-                    lambda stamp=stamp: [d for d in self.detections if d.header.stamp == stamp],
+                    lambda stamp=stamp: [d for d in answers if d.header.stamp == stamp],
                     'detections with the stamp of the image', 4.0,
                 )[0]
             except AssertionError:
@@ -144,7 +160,7 @@ class Driver(Node):
 
     def component(self, name: str, accept: Callable[[DiagnosticStatus], bool]) -> DiagnosticStatus:
         """Wait until /diagnostics has a status of a component that is accepted."""
-        full = f'{self.target}: {name}'
+        full = f'{self._base.lstrip("/")}: {name}'
         self.diagnostics.clear()
 
         def find() -> list[DiagnosticStatus]:
@@ -204,11 +220,13 @@ def words(status: DiagnosticStatus) -> dict[str, str]:
 class NodeProcess:
     """The node, running."""
 
-    def __init__(self, name: str, log: Path, **parameters: Any) -> None:
+    def __init__(
+        self, name: str, log: Path, namespace: str = '', **parameters: Any
+    ) -> None:
         self.name, self.log = name, log
         command = [
             sys.executable, '-m', 'uav_prune_perception.ros.perception_node',
-            '--ros-args', '-r', f'__node:={name}',
+            '--ros-args', '-r', f'__node:={name}', '-r', f'__ns:={namespace or "/"}',
         ]
         for key, value in parameters.items():
             command += ['-p', f'{key.replace("__", ".")}:={value}']
@@ -233,11 +251,11 @@ class NodeProcess:
 
 @contextmanager
 def running_node(
-    name: str, folder: Path, **parameters: Any
+    name: str, folder: Path, namespace: str = '', **parameters: Any
 ) -> Iterator[tuple[NodeProcess, Driver]]:
     """A node process and its driver; the node's log is shown when the test fails."""
-    node = NodeProcess(name, folder / f'{name}.log', **parameters)
-    driver = Driver(name)
+    node = NodeProcess(name, folder / f'{name}.log', namespace, **parameters)
+    driver = Driver(name, namespace)
     try:
         yield node, driver
     except BaseException:

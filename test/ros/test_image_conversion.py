@@ -61,7 +61,7 @@ def test_row_padding_and_surplus_data_are_left_out():
 def test_sixteen_bit_of_either_endianness(endian):
     picture = (np.arange(70).reshape(7, 10) * 900).astype(f'{endian}u2')
     message = image_message(picture, '16UC1', is_bigendian=int(endian == '>'))
-    frame = frame_from_image(message, depth16='high_byte')
+    frame = frame_from_image(message, depth16='high_byte').unpacked()
     assert frame.color == 'gray'
     np.testing.assert_array_equal(frame.image, np.arange(70).reshape(7, 10) * 900 // 256)
 
@@ -121,10 +121,10 @@ def test_other_encodings_go_through_cv_bridge_where_it_is_installed(monkeypatch)
             return PICTURE
 
     monkeypatch.setattr(image_conversion, 'CvBridge', Bridge)
-    np.testing.assert_array_equal(frame_from_image(message).image, PICTURE)
+    np.testing.assert_array_equal(frame_from_image(message).unpacked().image, PICTURE)
     message.height = 6
     with pytest.raises(ImageError, match='inside of C'):
-        frame_from_image(message)
+        frame_from_image(message).unpacked()
 
 
 @pytest.mark.parametrize(
@@ -133,7 +133,7 @@ def test_other_encodings_go_through_cv_bridge_where_it_is_installed(monkeypatch)
 )
 def test_png_of_every_depth_of_channels(picture, color):
     data = cv2.imencode('.png', picture)[1].tobytes()
-    frame = frame_from_compressed(compressed_message(data, 'png'))
+    frame = frame_from_compressed(compressed_message(data, 'png')).unpacked()
     assert frame.color == color
     np.testing.assert_array_equal(frame.image, picture if picture.ndim == 2 else PICTURE)
 
@@ -142,13 +142,14 @@ def test_sixteen_bit_png():
     thermal = (np.arange(70).reshape(7, 10) * 900).astype(np.uint16)
     data = cv2.imencode('.png', thermal)[1].tobytes()
     frame = frame_from_compressed(compressed_message(data, 'png'), depth16='high_byte')
+    frame = frame.unpacked()
     np.testing.assert_array_equal(frame.image, thermal // 256)
 
 
 @pytest.mark.parametrize('data', [b'', b'nonsense', b'\xff\xd8\xff\xe0', b'\x89PNG\r\n\x1a\n'])
 def test_undecodable_data_says_so(data):
     with pytest.raises(ImageError, match='compressed image'):
-        frame_from_compressed(compressed_message(data, 'jpeg'))
+        frame_from_compressed(compressed_message(data, 'jpeg')).unpacked()
 
 
 def test_random_garbage_is_an_image_or_an_image_error():
@@ -162,7 +163,7 @@ def test_random_garbage_is_an_image_or_an_image_error():
         }
         message = image_message(PICTURE, **fields)
         try:
-            image = frame_from_image(message).image
+            image = frame_from_image(message).unpacked().image
         except ImageError:
             continue
         assert image.dtype == np.uint8

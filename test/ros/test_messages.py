@@ -52,6 +52,10 @@ def test_class_names_and_classification():
     assert [r.class_id for r in message.results] == ['car', 'person']
 
 
+def camera(publishers: int, silent_s: float, failure: str = '', **more: bool) -> dict[str, object]:
+    return {'inputs': (InputView('', '/image', publishers, silent_s, 1.0, failure, **more),)}
+
+
 def view(**changes: object) -> FlightView:
     statistics = Statistics(['100', '50'])
     statistics.rejected('image is 0 x 0: no pixels')
@@ -61,7 +65,7 @@ def view(**changes: object) -> FlightView:
         'level': LEVEL,
         'battery': BatteryState(0.2, 14.0, 2.0, 28.0, 5.0),
         'board': BoardState(),
-        'input': InputView('/image', 1, 0.1, 1.0, ''),
+        **camera(1, 0.1),
     }
     return FlightView(**(parts | changes))  # type: ignore[arg-type]
 
@@ -84,9 +88,10 @@ HALF_BROKEN = Health(True, True, ('50',), {'100': 'out of memory'}, 'level 100 f
         ({'health': HALF_BROKEN}, 'ladder', WARN, 'out of use: 100'),
         ({'battery': BatteryState(received_s=5.0)}, 'power', STALE, 'battery'),
         ({'battery': BatteryState()}, 'power', OK, 'nobody publishes readings'),
-        ({'input': InputView('/image', 0, 3.0, 1.0, '')}, 'input', WARN, 'nobody publishes /i'),
-        ({'input': InputView('/image', 1, 3.0, 1.0, '')}, 'input', STALE, 'no image on /image'),
-        ({'input': InputView('/image', 1, 0.1, 1.0, 'bad step')}, 'input', WARN, 'bad step'),
+        (camera(0, 3.0, ''), 'input', WARN, 'nobody publishes /i'),
+        (camera(1, 3.0, ''), 'input', STALE, 'no image on /image'),
+        (camera(1, 0.1, 'bad step'), 'input', WARN, 'bad step'),
+        (camera(0, math.nan, listening=False), 'input', OK, 'nobody subscribes to the results'),
     ],
 )
 def test_components_say_what_is_the_matter(changes, component, level, says):
@@ -147,7 +152,7 @@ def test_overlay_draws_on_a_copy(encoding):
     picture = scene(64, 48, [])
     picture = picture if encoding != 'mono8' else np.ascontiguousarray(picture[:, :, 0])
     frame = frame_from_image(image_message(picture, encoding))
-    timings = results.Timings(0, 1, 2, 3, 6)
+    timings = results.Timings(0, 0, 1, 2, 3, 6)
     result = results.Result(frame, '50', FOUND, None, timings)
     drawn = draw(result, CLASSES)
     assert drawn.shape == (48, 64, 3)

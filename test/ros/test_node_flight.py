@@ -16,6 +16,7 @@ from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
 from node_driver import LATCHED, Driver, image_message, numbers, running_node, words
 from rclpy.qos import qos_profile_sensor_data
 from sensor_msgs.msg import BatteryState, Image
+from std_srvs.srv import SetBool
 from tiny_ladder import CLASSES, LEVEL_SCORE, scene
 from vision_msgs.msg import Detection2DArray, LabelInfo
 
@@ -114,6 +115,22 @@ def test_forced_level_runs_is_told_and_told_again_to_a_late_joiner(driver):
     fly_until_level(driver, '100')  # released: the policy climbs, one level at a time
     assert [s.name for s in driver.levels] == ['25', '50', '100']
     assert words(driver.levels[-1])['previous'] == '50'
+
+
+def test_set_auto_keeps_the_level_that_runs_and_hands_back_to_the_policy(driver):
+    client = driver.create_client(SetBool, '/flyer/set_auto')
+    driver.levels.clear()
+    assert driver.set(ladder__forced_level='25') == ''
+    driver.wait_until(lambda: driver.levels, 'level 25')
+    answer = driver.call(client, SetBool.Request(data=True))
+    assert (answer.success, answer.message) == (True, 'the policy decides')
+    assert driver.get('ladder.forced_level') == ''
+    fly_until_level(driver, '100')
+    answer = driver.call(client, SetBool.Request(data=False))
+    assert (answer.success, answer.message) == (True, 'level 100 is kept')
+    assert driver.get('ladder.forced_level') == '100'
+    driver.wait_until(lambda: words(driver.levels[-1])['forced'] == '1', 'forced level')
+    assert driver.call(client, SetBool.Request(data=True)).success
 
 
 def fly_until_level(driver: Driver, name: str) -> None:
@@ -271,13 +288,19 @@ def test_images_older_than_the_limit_are_stale(driver):
     assert driver.set(input__max_image_age_ms=0.0) == ''
 
 
-def test_incompatible_qos_is_warned_about_by_topic_and_policy(driver):
+def test_incompatible_qos_is_warned_about_with_both_profiles_and_the_mend(driver):
     subscription = driver.listen(Detection2DArray, '/flyer/detections', [], LATCHED)
     driver.wait_until(
-        lambda: '/flyer/detections: a subscriber with incompatible QoS' in driver.output(),
-        'a warning',
+        lambda: '/flyer/detections: incompatible QoS' in driver.output(), 'a warning'
     )
-    assert 'the policy is DURABILITY' in driver.output()
+    warning = next(line for line in driver.output().splitlines() if 'incompatible' in line)
+    for part in (
+        'our publisher (reliable, volatile)',
+        'the subscription of /driver_of_flyer (reliable, transient_local)',
+        'the policy is DURABILITY',
+        '"-p qos_overrides./flyer/detections.publisher.durability:=transient_local"',
+    ):
+        assert part in warning
     driver.destroy_subscription(subscription)
 
 

@@ -19,22 +19,21 @@ class FrameFlow:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._every = 1
-        self._passed = 0  # frames since the last one that was let in
+        self._passed: dict[str, int] = {}  # by camera, since the last frame that was let in
         self._arrivals: deque[float] = deque(maxlen=MOST)
         self._processed: deque[FrameTime] = deque(maxlen=MOST)
 
-    def admit(self, now_s: float) -> bool:
+    def admit(self, now_s: float, camera: str = '') -> bool:
         """A frame came in; whether it is to be processed."""
         with self._lock:
             self._arrivals.append(now_s)
-            self._passed += 1
-            if self._passed < self._every:
-                return False
-            self._passed = 0
-            return True
+            passed = self._passed.get(camera, 0) + 1
+            admitted = passed >= self._every
+            self._passed[camera] = 0 if admitted else passed
+            return admitted
 
     def divide(self, every: int) -> None:
-        """Let in only every n-th frame from now on."""
+        """Let in only every n-th frame of each camera from now on."""
         with self._lock:
             self._every = max(1, every)
 
@@ -51,7 +50,7 @@ class FrameFlow:
         return frames
 
     def input_hz(self, now_s: float) -> float:
-        """Rate of arrival over the last second; nan while too few came."""
+        """Rate of arrival, all cameras, over the last second; nan while too few came."""
         with self._lock:
             recent = [t for t in self._arrivals if now_s - t <= RATE_S]
         if len(recent) < 3 or recent[-1] <= recent[0]:

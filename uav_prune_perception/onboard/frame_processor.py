@@ -15,7 +15,7 @@ from .results import Classification, Detections, Result, Timings
 
 
 class FrameProcessor:
-    """The three stages and their times; for one thread (it owns the input buffer)."""
+    """The stages and their times; for one thread (it owns the input buffer)."""
 
     def __init__(self, bank: LevelBank) -> None:
         self._bank = bank
@@ -34,6 +34,8 @@ class FrameProcessor:
             ValueError: the picture is not one, or the output is not as the ladder says.
             EngineError: the level is broken.
         """
+        frame = frame.unpacked()
+        unpacked_s = time.monotonic()
         tensor, geometry = self._preprocess(frame.image, frame.color)
         prepared_s = time.monotonic()
         outputs = self._bank.infer(level, tensor)
@@ -43,7 +45,8 @@ class FrameProcessor:
         known = not math.isnan(frame.received_s)
         timings = Timings(
             queue=max(0.0, taken_s - frame.received_s) * 1e3 if known else math.nan,
-            preprocess=(prepared_s - taken_s) * 1e3,
+            unpack=(unpacked_s - taken_s) * 1e3,
+            preprocess=(prepared_s - unpacked_s) * 1e3,
             inference=(inferred_s - prepared_s) * 1e3,
             postprocess=(done_s - inferred_s) * 1e3,
             total=(done_s - taken_s) * 1e3,

@@ -7,7 +7,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from ..ladder import Ladder
 from .decode import Decoder
@@ -49,6 +49,7 @@ class Pipeline:
         now: Callable[[], float] = time.time,
         engine_factory: EngineFactory | None = None,
         telemetry: Telemetry | None = None,
+        cameras: Sequence[str] = ('',),
     ) -> None:
         """Nothing is loaded yet.
 
@@ -63,6 +64,8 @@ class Pipeline:
             now: the clock of `Frame.stamp_s`, for the image age only.
             engine_factory: makes the engine of a level; default ONNX Runtime on the CPU.
             telemetry: default a new one.
+            cameras: names of the cameras that share the engine, see `Frame.camera`. Each has a
+                place of its own in the mailbox and is accounted for separately.
 
         Raises:
             ValueError: an option names an unknown class.
@@ -76,7 +79,7 @@ class Pipeline:
         self._on_level = on_level
         self._now = now
         self._engine_factory = engine_factory
-        self._statistics = Statistics(level.name for level in ladder.levels)
+        self._statistics = Statistics((level.name for level in ladder.levels), cameras=cameras)
         self._levels = LevelControl(
             ladder, policy, self.telemetry, self._statistics, self._announce
         )
@@ -126,29 +129,29 @@ class Pipeline:
         mailbox = self._mailbox
         if mailbox is None:
             return False
-        if not self._levels.flow.admit(time.monotonic()):
-            self._statistics.skip()
+        if not self._levels.flow.admit(time.monotonic(), frame.camera):
+            self._statistics.skip(frame.camera)
             return True
         try:
-            mailbox.put(frame)
+            mailbox.put(frame, frame.camera)
         except MailboxClosed:
             return False
         return True
 
-    def reject(self, reason: str) -> None:
+    def reject(self, reason: str, camera: str = '') -> None:
         """Account for garbage input: received + 1, failed + 1; the reason is remembered."""
-        self._statistics.rejected(reason)
+        self._statistics.rejected(reason, camera)
         self._note(reason)
 
     def stop(self) -> None:
-        """Finish the frame in work and stop the worker; a waiting frame counts as stale."""
+        """Finish the frame in work and stop the worker; waiting frames count as stale."""
         with self._life:
             mailbox, worker = self._mailbox, self._worker
             if mailbox is None or worker is None:
                 return
             self._mailbox = None
-            if mailbox.close() is not None:
-                self._statistics.stale()
+            for frame in mailbox.close():
+                self._statistics.stale(frame.camera)
             if worker is not threading.current_thread():
                 worker.join(JOIN_S)
                 if worker.is_alive():
@@ -217,8 +220,9 @@ class Pipeline:
                 self._handle(frame, bank, process)
             except Exception as error:  # nothing that a frame does may end the worker
                 log.debug('frame failed', exc_info=True)
-                reason = f'{type(error).__name__}: {error}'
-                self._statistics.failed(reason)
+                known = isinstance(error, ValueError)  # says in words what is no picture
+                reason = str(error) if known else f'{type(error).__name__}: {error}'
+                self._statistics.failed(reason, frame.camera)
                 self._note(f'frame failed: {reason}')
             period = self.options.control_period_s
             if period and time.monotonic() - self._levels.ticked_s >= period:
@@ -231,23 +235,24 @@ class Pipeline:
         age_s = self._now() - frame.stamp_s
         # False for nan (no stamp) and for negative ages (the source's clock jumped back).
         if options.max_image_age_s and age_s > options.max_image_age_s:
-            self._statistics.stale()
+            self._statistics.stale(frame.camera)
             return
         if not bank.usable:
-            self._statistics.failed(self._levels.last_error)
+            self._statistics.failed(self._levels.last_error, frame.camera)
             return
         level = self._levels.state
         try:
             result = process(frame, level.index, decoder, taken_s)
         except EngineError as error:
-            self._statistics.failed(str(error))
+            self._statistics.failed(str(error), frame.camera)
             self._levels.engine_failed(level.index, str(error))
             return
         timings = result.timings
         self._levels.flow.processed(level.index, timings.total, timings.inference)
         if level is self._levels.state:  # not changed meanwhile: the window is of one level
             self._levels.latency.add(time.monotonic(), timings.total, timings.inference)
-        self._statistics.processed(level.name, timings, self._now() - frame.stamp_s)
+        age_s = self._now() - frame.stamp_s
+        self._statistics.processed(level.name, timings, age_s, frame.camera)
         try:
             self._on_result(result)
         except Exception as error:

@@ -51,10 +51,12 @@ class Timings:
     """Where one frame's time went, milliseconds on the monotonic clock.
 
     ``queue`` runs from `Frame.received_s` until the worker took the frame (nan if that is
-    unknown); ``total`` is the worker's own time: preprocess + inference + postprocess.
+    unknown); ``unpack`` is JPEG decoding and 16 to 8 bit, 0 for plain pictures; ``total`` is the
+    worker's own time: unpack + preprocess + inference + postprocess.
     """
 
     queue: float
+    unpack: float
     preprocess: float
     inference: float
     postprocess: float

@@ -9,7 +9,7 @@ import math
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -40,6 +40,22 @@ class Percentiles:
 
 
 @dataclass(frozen=True)
+class CameraSnapshot:
+    """What became of one camera's frames; the counters are those of `StatisticsSnapshot`."""
+
+    received: int
+    processed: int
+    replaced: int
+    stale: int
+    failed: int
+    skipped: int
+    waiting: int
+    in_work: int
+    age_ms: Percentiles
+    last_failure: str
+
+
+@dataclass(frozen=True)
 class StatisticsSnapshot:
     """Counters since construction and rolling times, all of one moment.
 
@@ -51,16 +67,17 @@ class StatisticsSnapshot:
         replaced: frames that a newer one pushed out of the mailbox.
         stale: frames too old when their turn came, or waiting when the pipeline stopped.
         failed: rejected as garbage, or a stage failed on them.
-        waiting: 0 or 1, in the mailbox.
+        waiting: in the mailbox, at most one of each camera.
         in_work: 0 or 1, with the worker.
         callback_errors: exceptions of on_result and on_level.
         switches: changes of level.
-        stages_ms: 'queue', 'preprocess', 'inference', 'postprocess', 'total' -> Percentiles.
+        stages_ms: the fields of `Timings` -> Percentiles.
         age_ms: from `Frame.stamp_s` to the result, on the source's clock.
         level_frames: level name -> frames processed.
         level_time_s: level name -> seconds as the running level while the pipeline ran.
         last_failure: reason of the latest failed frame, '' if none.
         skipped: frames that the policy chose to leave out.
+        cameras: name -> the same of each camera; the counters above are their sums.
     """
 
     received: int
@@ -78,10 +95,13 @@ class StatisticsSnapshot:
     level_time_s: dict[str, float] = field(default_factory=dict)
     last_failure: str = ''
     skipped: int = 0
+    cameras: dict[str, CameraSnapshot] = field(default_factory=dict)
 
 
 @dataclass
 class _Counters:
+    """Of one camera."""
+
     received: int = 0
     processed: int = 0
     replaced: int = 0
@@ -89,9 +109,16 @@ class _Counters:
     failed: int = 0
     waiting: int = 0
     in_work: int = 0
-    callback_errors: int = 0
-    switches: int = 0
     skipped: int = 0
+
+
+class _Camera:
+    """Counters, ages and the latest failure of one camera."""
+
+    def __init__(self) -> None:
+        self.counters = _Counters()
+        self.ages = deque[float](maxlen=WINDOW)
+        self.last_failure = ''
 
 
 class Statistics:
@@ -102,12 +129,16 @@ class Statistics:
     """
 
     def __init__(
-        self, levels: Iterable[str], clock: Callable[[], float] = time.monotonic
+        self,
+        levels: Iterable[str],
+        clock: Callable[[], float] = time.monotonic,
+        cameras: Sequence[str] = ('',),
     ) -> None:
         names = list(levels)
         self._lock = threading.Lock()
         self._clock = clock
-        self._counters = _Counters()
+        self._cameras = {name: _Camera() for name in cameras}
+        self._callback_errors = self._switches = 0
         stages = [item.name for item in dataclasses.fields(Timings)]
         self._stages = {name: deque[float](maxlen=WINDOW) for name in stages}
         self._ages = deque[float](maxlen=WINDOW)
@@ -117,61 +148,65 @@ class Statistics:
         self._since = math.nan  # of the running level while the pipeline runs, else nan
         self._last_failure = ''
 
-    def put(self, replaced: bool) -> None:
+    def put(self, replaced: bool, camera: str = '') -> None:
         """A frame came into the mailbox (and pushed another one out)."""
         with self._lock:
-            self._counters.received += 1
+            counters = self._cameras[camera].counters
+            counters.received += 1
             if replaced:
-                self._counters.replaced += 1
+                counters.replaced += 1
             else:
-                self._counters.waiting += 1
+                counters.waiting += 1
 
-    def skip(self) -> None:
+    def skip(self, camera: str = '') -> None:
         """A frame came that is not to be processed."""
         with self._lock:
-            self._counters.received += 1
-            self._counters.skipped += 1
+            counters = self._cameras[camera].counters
+            counters.received += 1
+            counters.skipped += 1
 
-    def taken(self) -> None:
+    def taken(self, camera: str = '') -> None:
         """The waiting frame left the mailbox."""
         with self._lock:
-            self._counters.waiting -= 1
-            self._counters.in_work += 1
+            counters = self._cameras[camera].counters
+            counters.waiting -= 1
+            counters.in_work += 1
 
-    def processed(self, level: str, timings: Timings, age_s: float) -> None:
+    def processed(self, level: str, timings: Timings, age_s: float, camera: str = '') -> None:
         """The frame in work has a result."""
         with self._lock:
-            self._counters.in_work -= 1
-            self._counters.processed += 1
+            found = self._cameras[camera]
+            found.counters.in_work -= 1
+            found.counters.processed += 1
+            found.ages.append(age_s * 1e3)
             self._frames[level] += 1
             for name, values in self._stages.items():
                 values.append(getattr(timings, name))
             self._ages.append(age_s * 1e3)
 
-    def stale(self) -> None:
+    def stale(self, camera: str = '') -> None:
         """The frame in work was too old."""
         with self._lock:
-            self._counters.in_work -= 1
-            self._counters.stale += 1
+            counters = self._cameras[camera].counters
+            counters.in_work -= 1
+            counters.stale += 1
 
-    def failed(self, reason: str) -> None:
+    def failed(self, reason: str, camera: str = '') -> None:
         """A stage failed on the frame in work."""
         with self._lock:
-            self._counters.in_work -= 1
-            self._counters.failed += 1
-            self._last_failure = reason
+            self._cameras[camera].counters.in_work -= 1
+            self._fail(reason, camera)
 
-    def rejected(self, reason: str) -> None:
+    def rejected(self, reason: str, camera: str = '') -> None:
         """Something came that is no frame at all."""
         with self._lock:
-            self._counters.received += 1
-            self._counters.failed += 1
-            self._last_failure = reason
+            self._cameras[camera].counters.received += 1
+            self._fail(reason, camera)
 
     def callback_failed(self) -> None:
         """A callback of the pipeline's owner raised."""
         with self._lock:
-            self._counters.callback_errors += 1
+            self._callback_errors += 1
 
     def running(self, running: bool) -> None:
         """The worker started or stopped: the clock of the levels runs or stands."""
@@ -183,26 +218,47 @@ class Statistics:
         """The running level changed; '' = none."""
         with self._lock:
             self._settle()
-            self._counters.switches += bool(self._level and name and name != self._level)
+            self._switches += bool(self._level and name and name != self._level)
             self._level = name
 
     def snapshot(self) -> StatisticsSnapshot:
         """Everything, of one moment."""
         with self._lock:
             self._settle()
-            counters = dataclasses.asdict(self._counters)
+            cameras = {
+                name: (dict(vars(camera.counters)), list(camera.ages), camera.last_failure)
+                for name, camera in self._cameras.items()
+            }
             stages = {name: list(values) for name, values in self._stages.items()}
             ages = list(self._ages)
             frames, seconds = dict(self._frames), dict(self._time)
             last_failure = self._last_failure
-        return StatisticsSnapshot(  # the sorting is done outside the lock
+            callback_errors, switches = self._callback_errors, self._switches
+        counters: dict[str, int] = {}  # the sums and the sorting are done outside the lock
+        for counted, _, _ in cameras.values():
+            for name, count in counted.items():
+                counters[name] = counters.get(name, 0) + count
+        return StatisticsSnapshot(
             **counters,
+            callback_errors=callback_errors,
+            switches=switches,
             stages_ms={name: Percentiles.of(values) for name, values in stages.items()},
             age_ms=Percentiles.of(ages),
             level_frames=frames,
             level_time_s=seconds,
             last_failure=last_failure,
+            cameras={
+                name: CameraSnapshot(
+                    **counted, age_ms=Percentiles.of(own_ages), last_failure=failure
+                )
+                for name, (counted, own_ages, failure) in cameras.items()
+            },
         )
+
+    def _fail(self, reason: str, camera: str) -> None:
+        found = self._cameras[camera]
+        found.counters.failed += 1
+        found.last_failure = self._last_failure = reason
 
     def _settle(self) -> None:
         """Book the time since the last settling to the running level."""

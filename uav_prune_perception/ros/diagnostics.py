@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from diagnostic_msgs.msg import DiagnosticStatus
 
 from ..onboard.state import Health, LevelState
-from ..onboard.statistics import StatisticsSnapshot
+from ..onboard.statistics import CameraSnapshot, StatisticsSnapshot
 from ..onboard.telemetry import BatteryState, BoardState
 from .status import status
 
@@ -20,6 +20,7 @@ COUNTERS = (
     'received', 'processed', 'replaced', 'stale', 'failed', 'skipped', 'waiting', 'in_work',
     'callback_errors', 'switches',
 )
+CAMERA_COUNTERS = COUNTERS[:-2]
 READINGS = {
     'battery': ('fraction', 'voltage_v', 'current_a', 'power_w'),
     'board': ('power_w', 'temperature_c', 'load'),
@@ -28,21 +29,26 @@ READINGS = {
 
 @dataclass(frozen=True)
 class InputView:
-    """What is known of the camera topic.
+    """What is known of one camera's topic.
 
     Attributes:
+        camera: its name; '' where there is only one.
         topic: its full name.
         publishers: how many there are now.
         silent_s: since the last image or, without any, since activation; nan while inactive.
         timeout_s: the longest silence that is fine.
         recent_failure: reason of a failure in the last seconds, else ''.
+        listening: subscribed; false while inactive, and while nobody wants the results of an
+            ``input.lazy`` node.
     """
 
+    camera: str
     topic: str
     publishers: int
     silent_s: float
     timeout_s: float
     recent_failure: str
+    listening: bool = True
 
 
 @dataclass(frozen=True)
@@ -54,7 +60,7 @@ class FlightView:
     level: LevelState
     battery: BatteryState
     board: BoardState
-    input: InputView
+    inputs: tuple[InputView, ...]
 
 
 @dataclass(frozen=True)
@@ -73,8 +79,17 @@ class Reporter:
             ]
         return [
             self._inference(state, flight), self._ladder(flight), self._power(flight),
-            self._input(state, flight),
+            *(self._input(state, flight, view) for view in flight.inputs),
         ]
+
+    def camera_stats(self, name: str, camera: CameraSnapshot) -> DiagnosticStatus:
+        """The ``~/<camera>/stats`` message: what became of one camera's frames."""
+        values: dict[str, object] = {key: getattr(camera, key) for key in CAMERA_COUNTERS}
+        for figure in ('mean', 'p50', 'p95', 'p99'):
+            values[f'age_{figure}_ms'] = getattr(camera.age_ms, figure)
+        values['last_failure'] = camera.last_failure
+        text = f'{camera.processed} images processed'
+        return self._status(f'stats {name}', OK, text, values)
 
     def stats(self, snapshot: StatisticsSnapshot, rate_hz: float) -> DiagnosticStatus:
         """The ``~/stats`` message: every counter, every stage's times."""
@@ -143,23 +158,27 @@ class Reporter:
         message = f'readings from {" and ".join(heard)}' if heard else 'nobody publishes readings'
         return self._status('power', OK, message, values)
 
-    def _input(self, state: str, flight: FlightView) -> DiagnosticStatus:
-        view, s = flight.input, flight.statistics
+    def _input(self, state: str, flight: FlightView, view: InputView) -> DiagnosticStatus:
+        s = flight.statistics.cameras[view.camera]
+        part = f'input {view.camera}' if view.camera else 'input'
         values: dict[str, object] = {
             'topic': view.topic, 'publishers': view.publishers, 'silent_s': view.silent_s,
             'received': s.received, 'failed': s.failed, 'stale': s.stale,
             'last_failure': s.last_failure,
         }
         if state != 'active':
-            return self._status('input', OK, state, values)
+            return self._status(part, OK, state, values)
+        if not view.listening:
+            text = 'nobody subscribes to the results: not listening (input.lazy)'
+            return self._status(part, OK, text, values)
         if view.silent_s > view.timeout_s:
             if not view.publishers:
-                return self._status('input', WARN, f'nobody publishes {view.topic}', values)
+                return self._status(part, WARN, f'nobody publishes {view.topic}', values)
             message = f'no image on {view.topic} for {view.silent_s:.1f} s'
-            return self._status('input', STALE, message, values)
+            return self._status(part, STALE, message, values)
         if view.recent_failure:
-            return self._status('input', WARN, view.recent_failure, values)
-        return self._status('input', OK, f'images on {view.topic}', values)
+            return self._status(part, WARN, view.recent_failure, values)
+        return self._status(part, OK, f'images on {view.topic}', values)
 
     def _status(
         self, part: str, level: bytes, message: str, values: dict[str, object]

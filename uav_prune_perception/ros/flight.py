@@ -12,6 +12,7 @@ from typing import Any
 from rclpy.lifecycle import LifecycleNode
 
 from ..ladder import Ladder, open_ladder
+from ..onboard.level_bank import EngineFactory
 from ..onboard.options import PipelineOptions
 from ..onboard.pipeline import Pipeline
 from ..onboard.policy import POLICIES, Decision, Observation, Policy, make_policy
@@ -44,7 +45,13 @@ class Flight:
     from the pipeline's threads; every method is called in the executor's.
     """
 
-    def __init__(self, node: LifecycleNode, settings: Settings, reporter: Reporter) -> None:
+    def __init__(
+        self,
+        node: LifecycleNode,
+        settings: Settings,
+        reporter: Reporter,
+        engine_factory: EngineFactory | None = None,
+    ) -> None:
         """Open the ladder and advertise the topics; nothing is loaded yet.
 
         Raises:
@@ -64,9 +71,12 @@ class Flight:
             on_level=self._on_level,
             now=self._now_s,
             telemetry=Telemetry(settings.number('telemetry.timeout_s')),
+            engine_factory=engine_factory,
+            cameras=settings.cameras,
         )
         self.pipeline.force_level(settings.text('ladder.forced_level') or None)
-        self._outputs = Outputs(node, self.ladder, settings)
+        self._active = False
+        self._outputs = Outputs(node, self.ladder, settings, self._follow_demand)
         self._inputs = Inputs(node, self.pipeline, settings)
         self._counted = (time.monotonic(), 0)
 
@@ -84,10 +94,12 @@ class Flight:
         self.pipeline.start()
         self._outputs.change(self._settings)
         self._on_level(self.pipeline.level)
-        self._inputs.listen()
+        self._active = True
+        self._follow_demand()
 
     def deactivate(self) -> None:
         """Take no images any more, and finish the one in work."""
+        self._active = False
         self._inputs.ignore()
         self.pipeline.stop()
 
@@ -104,7 +116,7 @@ class Flight:
             UnknownLevel: the forced level broke in the meantime.
         """
         old, self._settings = self._settings, settings
-        self._inputs.settings = settings
+        self._inputs.change(settings)
         self.pipeline.telemetry.timeout_s = settings.number('telemetry.timeout_s')
         self.pipeline.configure(options_of(settings))
         if settings.group('policy') != old.group('policy'):
@@ -116,6 +128,7 @@ class Flight:
 
     def control(self) -> bool:
         """One tick of the policy; False when no level is usable any more."""
+        self._follow_demand()
         self.pipeline.control()
         return self.pipeline.health.ok
 
@@ -126,7 +139,7 @@ class Flight:
         telemetry = self.pipeline.telemetry
         return FlightView(
             statistics, self.pipeline.health, self.pipeline.level, telemetry.battery(now),
-            telemetry.board(now), self._inputs.view(statistics.failed, statistics.last_failure),
+            telemetry.board(now), self._inputs.view(statistics),
         )
 
     def say_stats(self, view: FlightView) -> None:
@@ -136,6 +149,16 @@ class Flight:
         self._counted = (now, processed)
         rate = (processed - before) / (now - then) if now > then else math.nan
         self._outputs.say_stats(self._reporter.stats(view.statistics, rate))
+        for name, output in self._outputs.cameras.items():
+            if name:
+                camera = view.statistics.cameras[name]
+                output.say_stats(self._reporter.camera_stats(name, camera))
+
+    def _follow_demand(self) -> None:
+        """Subscribe to the cameras whose images somebody wants, and to no other."""
+        lazy = self._settings.flag('input.lazy')
+        for camera in self._inputs.cameras if self._active else ():
+            camera.listen(not lazy or self._outputs.cameras[camera.name].wanted)
 
     def _on_result(self, result: Any) -> None:
         self._outputs.publish(result)

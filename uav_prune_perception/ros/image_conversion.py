@@ -1,6 +1,10 @@
 # Copyright 2026 uav_prune_perception contributors
 # SPDX-License-Identifier: Apache-2.0
-"""Image messages to frames: views instead of copies, and no garbage gets through."""
+"""Image messages to frames: views instead of copies, and no garbage gets through.
+
+Whatever costs more than looking at the numbers (JPEG, 16 bit, foreign encodings) is left to the
+worker, which does it only for frames that it really takes (`Frame.unpack`).
+"""
 
 from __future__ import annotations
 
@@ -12,7 +16,7 @@ from typing import Any, Literal
 import cv2
 import numpy as np
 
-from ..onboard.frame import Frame, FrameColor
+from ..onboard.frame import Frame, FrameColor, Unpack
 
 try:
     from cv_bridge import CvBridge
@@ -49,9 +53,12 @@ PLAIN = {
 Depth16 = Literal['percentile', 'high_byte']
 PERCENTILES = (1.0, 99.0)
 PERCENTILE_SAMPLES = 20_000
+NOTHING = np.empty((0, 0), np.uint8)
 
 
-def frame_from_image(message: Any, *, depth16: Depth16 = 'percentile') -> Frame:
+def frame_from_image(
+    message: Any, *, depth16: Depth16 = 'percentile', camera: str = ''
+) -> Frame:
     """A frame on the bytes of a sensor_msgs/Image.
 
     8-bit pictures are views: nothing is copied, the message stays alive with the frame. Row
@@ -61,6 +68,7 @@ def frame_from_image(message: Any, *, depth16: Depth16 = 'percentile') -> Frame:
     Args:
         message: the sensor_msgs/Image.
         depth16: how 16-bit pictures become 8-bit, see `to_8_bit`.
+        camera: see `Frame.camera`.
 
     Raises:
         ImageError: zero size, row shorter than its pixels, data shorter than its rows, unknown
@@ -78,7 +86,12 @@ def frame_from_image(message: Any, *, depth16: Depth16 = 'percentile') -> Frame:
         )
     encoding = PLAIN.get(message.encoding)
     if encoding is None:
-        return _frame(message, _through_cv_bridge(message), 'bgr')
+        if CvBridge is None:
+            raise ImageError(
+                f'encoding {message.encoding!r:.40} is not one of {", ".join(PLAIN)}; with '
+                'cv_bridge installed more would be possible'
+            )
+        return _frame(message, camera, unpack=lambda: (_through_cv_bridge(message), 'bgr'))
     row = width * encoding.channels * np.dtype(encoding.dtype).itemsize
     if step < row:
         raise ImageError(
@@ -86,24 +99,34 @@ def frame_from_image(message: Any, *, depth16: Depth16 = 'percentile') -> Frame:
         )
     data = np.frombuffer(message.data, np.uint8, count=step * height).reshape(height, step)
     if encoding.dtype is np.uint16:
-        pixels = np.ascontiguousarray(data[:, :row]).view(_word(message.is_bigendian))
-        return _frame(message, to_8_bit(pixels, depth16), 'gray')
+        word = _word(message.is_bigendian)
+
+        def unpack() -> tuple[np.ndarray, FrameColor]:
+            return to_8_bit(np.ascontiguousarray(data[:, :row]).view(word), depth16), 'gray'
+
+        return _frame(message, camera, unpack=unpack)
     if encoding.channels == 1:
-        return _frame(message, data[:, :width], 'gray')
+        return _frame(message, camera, data[:, :width], 'gray')
     # Three of four channels of an alpha picture are a view, too.
     pixels = data[:, :row].reshape(height, width, encoding.channels)
-    return _frame(message, pixels[:, :, :3], encoding.color)
+    return _frame(message, camera, pixels[:, :, :3], encoding.color)
 
 
-def frame_from_compressed(message: Any, *, depth16: Depth16 = 'percentile') -> Frame:
+def frame_from_compressed(
+    message: Any, *, depth16: Depth16 = 'percentile', camera: str = ''
+) -> Frame:
     """A frame from a sensor_msgs/CompressedImage that OpenCV can decode (JPEG, PNG, ...).
 
     Raises:
-        ImageError: no data, or not decodable.
+        ImageError: no data; from `Frame.unpacked`: not decodable.
     """
-    data = np.frombuffer(message.data, np.uint8)
-    if not len(data):
+    if not len(message.data):
         raise ImageError('compressed image is empty')
+    return _frame(message, camera, unpack=lambda: _decompress(message, depth16))
+
+
+def _decompress(message: Any, depth16: Depth16) -> tuple[np.ndarray, FrameColor]:
+    data = np.frombuffer(message.data, np.uint8)
     try:
         image = cv2.imdecode(data, cv2.IMREAD_ANYCOLOR | cv2.IMREAD_ANYDEPTH)
     except cv2.error as error:
@@ -113,10 +136,10 @@ def frame_from_compressed(message: Any, *, depth16: Depth16 = 'percentile') -> F
             f'compressed image ({message.format!r:.40}, {len(data)} bytes) cannot be decoded'
         )
     if image.dtype == np.uint16 and image.ndim == 2:
-        return _frame(message, to_8_bit(image, depth16), 'gray')
+        return to_8_bit(image, depth16), 'gray'
     if image.dtype != np.uint8:
         raise ImageError(f'compressed image holds {image.dtype} pixels, only 8 and 16 bit fit')
-    return _frame(message, image, 'gray' if image.ndim == 2 else 'bgr')
+    return image, 'gray' if image.ndim == 2 else 'bgr'
 
 
 def to_8_bit(image: np.ndarray, rule: Depth16 = 'percentile') -> np.ndarray:
@@ -145,23 +168,26 @@ def _word(is_bigendian: int) -> np.dtype:
 
 
 def _through_cv_bridge(message: Any) -> np.ndarray:
-    if CvBridge is None:
-        raise ImageError(
-            f'encoding {message.encoding!r:.40} is not one of {", ".join(PLAIN)}; with cv_bridge '
-            'installed more would be possible'
-        )
     try:
         return np.asarray(CvBridge().imgmsg_to_cv2(message, desired_encoding='bgr8'))
     except Exception as error:  # cv_bridge raises whatever its C++ half comes across
         raise ImageError(f'encoding {message.encoding!r:.40}: cv_bridge: {error}') from None
 
 
-def _frame(message: Any, image: np.ndarray, color: FrameColor) -> Frame:
+def _frame(
+    message: Any,
+    camera: str,
+    image: np.ndarray = NOTHING,
+    color: FrameColor = 'bgr',
+    unpack: Unpack | None = None,
+) -> Frame:
     stamp = message.header.stamp
     seconds = stamp.sec + stamp.nanosec * 1e-9
     return Frame(
         image=image,
         color=color,
+        camera=camera,
+        unpack=unpack,
         stamp_s=seconds or math.nan,  # a driver that leaves the stamp empty has no age
         received_s=time.monotonic(),
         tag=message.header,

@@ -1,6 +1,6 @@
 # Copyright 2026 uav_prune_perception contributors
 # SPDX-License-Identifier: Apache-2.0
-"""What the node listens to: the camera, the battery, the board."""
+"""What the node listens to: the cameras, the battery, the board."""
 
 from __future__ import annotations
 
@@ -10,19 +10,18 @@ from typing import Any
 
 from diagnostic_msgs.msg import DiagnosticArray
 from rclpy.node import Node
-from sensor_msgs.msg import BatteryState, CompressedImage, Image
+from sensor_msgs.msg import BatteryState
 
-from ..onboard.frame import Frame
 from ..onboard.pipeline import Pipeline
+from ..onboard.statistics import StatisticsSnapshot
 from ..onboard.telemetry import BoardState, normalise_battery
 from . import qos
+from .camera_input import CameraInput
 from .diagnostics import InputView
 from .guarded import guarded
-from .image_conversion import ImageError, frame_from_compressed, frame_from_image
 from .parameters import Settings
 
 BOARD_KEYS = ('power_w', 'temperature_c', 'load')
-FAILURE_SHOWN_S = 5.0  # diagnostics come once a second: a failure must not slip through
 
 
 class Inputs:
@@ -30,35 +29,23 @@ class Inputs:
 
     def __init__(self, node: Node, pipeline: Pipeline, settings: Settings) -> None:
         self._node, self._pipeline = node, pipeline
-        self.settings = settings
-        self._camera: Any = None
-        self._heard_s = math.nan  # last image, or the activation
-        self._failed, self._failed_s, self._reason = 0, -math.inf, ''
+        self.cameras = [
+            CameraInput(node, pipeline, name, settings) for name in settings.cameras
+        ]
         self._readings = [
-            self._subscribe(BatteryState, 'battery_state', self._on_battery, qos.readings()),
-            self._subscribe(DiagnosticArray, 'board_state', self._on_board, qos.readings()),
+            self._subscribe(BatteryState, 'battery_state', self._on_battery),
+            self._subscribe(DiagnosticArray, 'board_state', self._on_board),
         ]
 
-    @property
-    def topic(self) -> str:
-        """The camera topic's name, before remapping."""
-        raw = self.settings.text('input.transport') == 'raw'
-        return 'image' if raw else 'image/compressed'
-
-    def listen(self) -> None:
-        """Begin to take images."""
-        raw = self.topic == 'image'
-        self._heard_s = time.monotonic()
-        self._camera = self._subscribe(
-            Image if raw else CompressedImage, self.topic,
-            self._on_image if raw else self._on_compressed, qos.newest_only(),
-        )
+    def change(self, settings: Settings) -> None:
+        """Follow changed parameters."""
+        for camera in self.cameras:
+            camera.settings = settings
 
     def ignore(self) -> None:
         """Take no images any more."""
-        if self._camera is not None:
-            self._node.destroy_subscription(self._camera)
-        self._camera, self._heard_s = None, math.nan
+        for camera in self.cameras:
+            camera.listen(False)
 
     def close(self) -> None:
         """Drop every subscription."""
@@ -66,42 +53,13 @@ class Inputs:
         while self._readings:
             self._node.destroy_subscription(self._readings.pop())
 
-    def view(self, failed: int, last_failure: str) -> InputView:
-        """For diagnostics; ``failed`` and ``last_failure`` are the pipeline's."""
-        now = time.monotonic()
-        if failed > self._failed:
-            self._failed, self._failed_s, self._reason = failed, now, last_failure
-        recent = now - self._failed_s < FAILURE_SHOWN_S
-        topic = self._node.resolve_topic_name(self.topic)
-        publishers = self._node.count_publishers(topic) if self._camera is not None else 0
-        return InputView(
-            topic, publishers, now - self._heard_s, self.settings.number('input.timeout_s'),
-            self._reason if recent else '',
-        )
+    def view(self, statistics: StatisticsSnapshot) -> tuple[InputView, ...]:
+        """For diagnostics."""
+        return tuple(camera.view(statistics.cameras[camera.name]) for camera in self.cameras)
 
-    def _subscribe(self, kind: Any, topic: str, callback: Any, profile: Any) -> Any:
+    def _subscribe(self, kind: Any, topic: str, callback: Any) -> Any:
         logger = self._node.get_logger()
-        name = self._node.resolve_topic_name(topic)
-        return self._node.create_subscription(
-            kind, topic, guarded(callback, logger), profile,
-            event_callbacks=qos.subscription_events(name, logger.warning),
-            qos_overriding_options=qos.overridable(),
-        )
-
-    def _on_image(self, message: Image) -> None:
-        self._take(frame_from_image, message)
-
-    def _on_compressed(self, message: CompressedImage) -> None:
-        self._take(frame_from_compressed, message)
-
-    def _take(self, convert: Any, message: Any) -> None:
-        self._heard_s = time.monotonic()
-        try:
-            frame: Frame = convert(message, depth16=self.settings.text('input.depth16'))
-        except ImageError as error:
-            self._pipeline.reject(str(error))
-        else:
-            self._pipeline.submit(frame)
+        return qos.subscribe(self._node, kind, topic, guarded(callback, logger), qos.readings())
 
     def _on_battery(self, message: BatteryState) -> None:
         reading = normalise_battery(

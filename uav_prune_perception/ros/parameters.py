@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -15,8 +16,9 @@ from rclpy.parameter import Parameter
 from ..onboard.policy.hysteresis import HysteresisOptions
 
 When = Literal['live', 'unconfigured', 'start']
-Value = str | float | int | list[str]
+Value = str | float | int | bool | list[str]
 _POLICY = HysteresisOptions()
+CAMERA_NAME = re.compile(r'[A-Za-z_][A-Za-z0-9_]*')
 
 
 @dataclass(frozen=True)
@@ -52,6 +54,12 @@ TABLE = (
         any_type=True,
     ),
     Spec(
+        'cameras', [''],
+        'Names of the cameras that share the engine, each with its own topics: image on '
+        '"<name>/image", results on "~/<name>/..."; [\'\'] = one camera on "image" and "~/...".',
+        'unconfigured',
+    ),
+    Spec(
         'input.transport', 'raw',
         'raw: sensor_msgs/Image on "image"; compressed: sensor_msgs/CompressedImage (JPEG, PNG) '
         'on "image/compressed".',
@@ -72,6 +80,10 @@ TABLE = (
     Spec(
         'input.timeout_s', 1.0, 'Without an image for so long, diagnostics say so.',
         low=0.05, high=3600,
+    ),
+    Spec(
+        'input.lazy', False,
+        'Subscribe to a camera only while somebody subscribes to its results or its overlay.',
     ),
     Spec(
         'engine.threads', 0, 'Threads of the inference engine; 0 = its own choice.',
@@ -168,6 +180,17 @@ class Settings:
         names = self.values['postprocess.class_filter']
         return tuple(name for name in names if name) if isinstance(names, list) else ()
 
+    def flag(self, name: str) -> bool:
+        """A truth value."""
+        return bool(self.values[name])
+
+    @property
+    def cameras(self) -> tuple[str, ...]:
+        """Names of the cameras; ('',) = one without a name of its own."""
+        names = self.values['cameras']
+        found = tuple(name for name in names if name) if isinstance(names, list) else ()
+        return found or ('',)
+
     def group(self, prefix: str) -> dict[str, Value]:
         """The parameters under ``prefix.``, by their last name."""
         start = f'{prefix}.'
@@ -184,7 +207,7 @@ class Settings:
             if parameter.name in SPECS:
                 values[parameter.name] = parameter.value
                 check_choice(SPECS[parameter.name], parameter.value)
-        return Settings(values)
+        return checked(Settings(values))
 
 
 def declare(node: Node) -> Settings:
@@ -198,7 +221,25 @@ def declare(node: Node) -> Settings:
     for spec in TABLE:
         values[spec.name] = _declare_one(node, spec)
         check_choice(spec, values[spec.name])
-    return Settings(values)
+    return checked(Settings(values))
+
+
+def checked(settings: Settings) -> Settings:
+    """The settings, when the cameras' names can be parts of topic names, each of them once.
+
+    Raises:
+        ValueError: names the camera.
+    """
+    names = settings.cameras
+    for name in filter(None, names):
+        if not CAMERA_NAME.fullmatch(name):
+            raise ValueError(
+                f'cameras: "{name}" cannot be part of a topic name: letters, digits and "_" only, '
+                'and no digit first'
+            )
+        if names.count(name) > 1:
+            raise ValueError(f'cameras: "{name}" is there twice')
+    return settings
 
 
 def check_choice(spec: Spec, value: Any) -> None:

@@ -12,7 +12,9 @@ from rcl_interfaces.msg import SetParametersResult
 from rclpy.clock import Clock, ClockType
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 from rclpy.parameter import Parameter
+from std_srvs.srv import SetBool
 
+from ..onboard.level_bank import EngineFactory
 from . import parameters
 from .diagnostics import Reporter
 from .flight import Flight, check, policy_of
@@ -37,8 +39,14 @@ class PerceptionNode(LifecycleNode):
     deactivates.
     """
 
-    def __init__(self, stop: threading.Event) -> None:
-        """Declare parameters and report from now on; ``stop`` ends the process.
+    def __init__(
+        self, stop: threading.Event, engine_factory: EngineFactory | None = None
+    ) -> None:
+        """Declare parameters and report from now on.
+
+        Args:
+            stop: set by the node to end the process.
+            engine_factory: makes the engine of a level; default ONNX Runtime.
 
         Raises:
             rclpy.exceptions.ParameterException: a given parameter is wrong.
@@ -46,6 +54,7 @@ class PerceptionNode(LifecycleNode):
         """
         super().__init__('perception')
         self._stop = stop
+        self._engine_factory = engine_factory
         self._flight: Flight | None = None
         self._settings = parameters.declare(self)
         policy_of(self._settings)
@@ -62,6 +71,7 @@ class PerceptionNode(LifecycleNode):
         for seconds, tick in ((period, self._report), (1.0 / CONTROL_HZ, self._control)):
             self.create_timer(seconds, guarded(tick, self.get_logger()), clock=self._steady)
         self.add_on_set_parameters_callback(self._check_parameters)
+        self.create_service(SetBool, '~/set_auto', self._set_auto)
 
     def close(self) -> None:
         """Free everything; the process is about to end."""
@@ -73,7 +83,7 @@ class PerceptionNode(LifecycleNode):
         """Open the ladder, load and warm up every level."""
         flight = None
         try:
-            flight = Flight(self, self._settings, self._reporter)
+            flight = Flight(self, self._settings, self._reporter, self._engine_factory)
             flight.load(self._on_progress)
         except BaseException:
             if flight is not None:
@@ -171,10 +181,31 @@ class PerceptionNode(LifecycleNode):
         except ValueError as error:
             self.get_logger().error(f'parameters not applied: {error}')
 
+    def _set_auto(self, request: SetBool.Request, response: SetBool.Response) -> SetBool.Response:
+        """True: the policy chooses the level; False: the level that runs now stays."""
+        level = self._flight.pipeline.level.name if self._flight is not None else ''
+        if not request.data and not level:
+            response.success = False
+            response.message = f'{self._state}: no level runs that could be kept'
+            return response
+        result = self._force('' if request.data else level)
+        self._apply_parameters()
+        response.success, response.message = result.successful, result.reason
+        if result.successful:
+            response.message = 'the policy decides' if request.data else f'level {level} is kept'
+        return response
+
+    def _force(self, level: str) -> SetParametersResult:
+        """Set ``ladder.forced_level``, which always says what is so."""
+        value = Parameter('ladder.forced_level', Parameter.Type.STRING, level)
+        return self.set_parameters_atomically([value])
+
     def _control(self) -> None:
         self._apply_parameters()
         if self._state != 'active' or self._flight is None:
             return
+        if self._settings.text('ladder.forced_level') and not self._flight.pipeline.level.forced:
+            self._force('')  # the forced level broke, and the policy took over
         if not self._flight.control():
             self.get_logger().error('no usable level is left: going inactive')
             self.trigger_deactivate()

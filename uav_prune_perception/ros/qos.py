@@ -4,17 +4,22 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable
 from typing import Any
 
+from rclpy.lifecycle import LifecycleNode
+from rclpy.node import Node
 from rclpy.qos import (
     DurabilityPolicy,
     HistoryPolicy,
+    QoSPolicyKind,
     QoSProfile,
     ReliabilityPolicy,
-    qos_policy_name_from_kind,
 )
 from rclpy.qos_overriding_options import QoSOverridingOptions
+
+from .qos_explainer import QosExplainer
 
 try:
     from rclpy.event_handler import PublisherEventCallbacks, SubscriptionEventCallbacks
@@ -23,6 +28,8 @@ except ImportError:  # Humble
         PublisherEventCallbacks,
         SubscriptionEventCallbacks,
     )
+
+HAS_MATCHED = 'matched' in inspect.signature(PublisherEventCallbacks).parameters
 
 
 def newest_only() -> QoSProfile:
@@ -57,28 +64,53 @@ def latched() -> QoSProfile:
     )
 
 
-def overridable() -> QoSOverridingOptions:
-    """Lets the parameters ``qos_overrides./<topic>.<entity>.*`` change history and reliability."""
-    return QoSOverridingOptions.with_default_policies()
-
-
-def subscription_events(topic: str, warn: Callable[[str], Any]) -> SubscriptionEventCallbacks:
-    """Warn when a publisher offers less than we ask for: nothing would arrive, and silently."""
-    return SubscriptionEventCallbacks(
-        incompatible_qos=lambda event: warn(_incompatible(topic, 'publisher', event))
+def subscribe(
+    node: Node, kind: Any, topic: str, callback: Callable[[Any], None], profile: QoSProfile
+) -> Any:
+    """Subscribe with QoS that parameters can override and faults of which are explained."""
+    explain = QosExplainer(node, topic, 'subscription')
+    subscription = node.create_subscription(
+        kind, topic, callback, profile,
+        event_callbacks=SubscriptionEventCallbacks(incompatible_qos=explain),
+        qos_overriding_options=_overridable(),
     )
+    explain.profile = _in_force(subscription, profile)
+    return subscription
 
 
-def publisher_events(topic: str, warn: Callable[[str], Any]) -> PublisherEventCallbacks:
-    """Warn when a subscriber asks for more than we offer."""
-    return PublisherEventCallbacks(
-        incompatible_qos=lambda event: warn(_incompatible(topic, 'subscriber', event))
+def advertise(
+    node: LifecycleNode,
+    kind: Any,
+    topic: str,
+    profile: QoSProfile,
+    on_match: Callable[[], None] | None = None,
+) -> Any:
+    """A lifecycle publisher likewise; ``on_match`` when a subscriber comes or goes.
+
+    On Humble, which has no such event, ``on_match`` is never called.
+    """
+    explain = QosExplainer(node, topic, 'publisher')
+    events: dict[str, Any] = {'incompatible_qos': explain}
+    if on_match is not None and HAS_MATCHED:
+        events['matched'] = lambda event: on_match()
+    publisher = node.create_lifecycle_publisher(
+        kind, topic, profile,
+        event_callbacks=PublisherEventCallbacks(**events),
+        qos_overriding_options=_overridable(),
     )
+    explain.profile = _in_force(publisher, profile)
+    return publisher
 
 
-def _incompatible(topic: str, other: str, event: Any) -> str:
-    policy = qos_policy_name_from_kind(event.last_policy_kind)
-    return (
-        f'{topic}: a {other} with incompatible QoS, no message will pass between us; the policy '
-        f'is {policy} ("ros2 topic info -v {topic}" shows both; change it by "qos_overrides")'
+def _overridable() -> QoSOverridingOptions:
+    """The parameters ``qos_overrides.<topic>.<entity>.<policy>`` that are declared."""
+    kinds = (
+        QoSPolicyKind.HISTORY, QoSPolicyKind.DEPTH, QoSPolicyKind.RELIABILITY,
+        QoSPolicyKind.DURABILITY,
     )
+    return QoSOverridingOptions(kinds)
+
+
+def _in_force(entity: Any, asked: QoSProfile) -> QoSProfile:
+    """What the entity really has, overrides included (Humble: what was asked for)."""
+    return getattr(entity, 'qos_profile', asked)

@@ -1,0 +1,91 @@
+# Copyright 2026 uav_prune_perception contributors
+# SPDX-License-Identifier: Apache-2.0
+"""One camera's topic: subscribed to while images are wanted, its messages made frames."""
+
+from __future__ import annotations
+
+import math
+import time
+from typing import Any
+
+from rclpy.node import Node
+from sensor_msgs.msg import CompressedImage, Image
+
+from ..onboard.frame import Frame
+from ..onboard.pipeline import Pipeline
+from ..onboard.statistics import CameraSnapshot
+from . import qos
+from .diagnostics import InputView
+from .guarded import guarded
+from .image_conversion import ImageError, frame_from_compressed, frame_from_image
+from .parameters import Settings
+
+FAILURE_SHOWN_S = 5.0  # diagnostics come once a second: a failure must not slip through
+
+
+class CameraInput:
+    """Feeds one camera's images to the pipeline; all in the executor's thread."""
+
+    def __init__(self, node: Node, pipeline: Pipeline, name: str, settings: Settings) -> None:
+        """Nothing is subscribed to yet; ``name`` is '' where there is only one camera."""
+        self._node, self._pipeline, self.name = node, pipeline, name
+        self.settings = settings
+        self._subscription: Any = None
+        self._heard_s = math.nan  # last image, or the beginning of listening
+        self._failed, self._failed_s, self._reason = 0, -math.inf, ''
+
+    @property
+    def topic(self) -> str:
+        """The topic's name, before remapping."""
+        raw = self.settings.text('input.transport') == 'raw'
+        topic = 'image' if raw else 'image/compressed'
+        return f'{self.name}/{topic}' if self.name else topic
+
+    def listen(self, wanted: bool) -> None:
+        """Take images, or take none any more; harmless when that is so already."""
+        if wanted == (self._subscription is not None):
+            return
+        if wanted:
+            self._heard_s = time.monotonic()
+            self._subscription = self._subscribe()
+        else:
+            self._node.destroy_subscription(self._subscription)
+            self._subscription, self._heard_s = None, math.nan
+
+    def view(self, snapshot: CameraSnapshot) -> InputView:
+        """For diagnostics."""
+        now = time.monotonic()
+        if snapshot.failed > self._failed:
+            self._failed, self._failed_s = snapshot.failed, now
+            self._reason = snapshot.last_failure
+        recent = now - self._failed_s < FAILURE_SHOWN_S
+        topic = self._node.resolve_topic_name(self.topic)
+        return InputView(
+            self.name, topic, self._node.count_publishers(topic), now - self._heard_s,
+            self.settings.number('input.timeout_s'), self._reason if recent else '',
+            self._subscription is not None,
+        )
+
+    def _subscribe(self) -> Any:
+        raw = self.settings.text('input.transport') == 'raw'
+        callback = self._on_image if raw else self._on_compressed
+        return qos.subscribe(
+            self._node, Image if raw else CompressedImage, self.topic,
+            guarded(callback, self._node.get_logger()), qos.newest_only(),
+        )
+
+    def _on_image(self, message: Image) -> None:
+        self._take(frame_from_image, message)
+
+    def _on_compressed(self, message: CompressedImage) -> None:
+        self._take(frame_from_compressed, message)
+
+    def _take(self, convert: Any, message: Any) -> None:
+        self._heard_s = time.monotonic()
+        depth16 = self.settings.text('input.depth16')
+        try:
+            frame: Frame = convert(message, depth16=depth16, camera=self.name)
+        except ImageError as error:
+            self._pipeline.reject(str(error), self.name)
+        else:
+            self._pipeline.submit(frame)
