@@ -56,6 +56,7 @@ def build_parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(dest='command', required=True, metavar='COMMAND')
     _add_prune(commands, common)
     _add_inspect(commands, common)
+    _add_data(commands, common)
     return parser
 
 
@@ -124,7 +125,34 @@ def _add_inspect(
     )
 
 
+def _add_data(
+    commands: argparse._SubParsersAction[argparse.ArgumentParser],
+    common: argparse.ArgumentParser,
+) -> None:
+    data = commands.add_parser('data', help='look at a data set before training on it')
+    verbs = data.add_subparsers(dest='verb', required=True, metavar='VERB')
+    check = verbs.add_parser(
+        'check', parents=[common], help='name every fault of a detection set',
+        description='Read every label and picture; print what is there and what is wrong with it. '
+        'Exit code 1 when anything is wrong.',
+    )
+    check.add_argument('path', type=Path, metavar='PATH', help='its folder, or a YOLO data.yaml')
+    check.add_argument(
+        '--format', default='auto',
+        help='auto (default), yolo, coco, voc, dota, visdrone or nwpu_vhr10',
+    )
+    check.add_argument('--json', action='store_true', help='print counts and faults as JSON')
+    check.add_argument('--sheet', type=Path, metavar='FILE.png', help='write a contact sheet')
+    shown = check.add_mutually_exclusive_group()
+    shown.add_argument('--show', type=int, default=20, metavar='N', help='faults shown (20)')
+    shown.add_argument('--all', action='store_true', help='show every fault')
+
+
 def _dispatch(options: argparse.Namespace) -> int:
+    if options.command == 'data':
+        from .data import run_data
+
+        return run_data(options)
     if options.command == 'prune':
         from .prune import run_prune
 

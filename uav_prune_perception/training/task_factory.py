@@ -9,6 +9,7 @@ import inspect
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from uav_prune_perception.datasets.detection_folder import detection_folder
 from uav_prune_perception.datasets.detection_set import DatasetError
 from uav_prune_perception.datasets.generated_scenes import generated_set
 from uav_prune_perception.datasets.hit_uav import hit_uav
@@ -22,6 +23,7 @@ from .task import LearningTask
 DETECTION_SETS: dict[str, Callable[..., Any]] = {
     'generated_scenes': generated_set,
     'hit_uav': hit_uav,
+    'detection_folder': detection_folder,
 }
 CLASSIFICATION_SETS: dict[str, Callable[..., Any]] = {'image_folder': image_folder}
 
@@ -30,8 +32,9 @@ def make_task(data: Mapping[str, Any]) -> LearningTask:
     """Build a task.
 
     Args:
-        data: ``kind`` (generated_scenes, hit_uav, image_folder), the options of that reader, and
-            optionally ``augmentation``: a mapping with the fields of `Augmentation`.
+        data: ``kind`` (generated_scenes, hit_uav, detection_folder, image_folder), the options
+            of that reader, and optionally ``augmentation``: a mapping with the fields of
+            `Augmentation`.
 
     Raises:
         DatasetError: unknown kind or option, or the data cannot be read.

@@ -1,0 +1,160 @@
+# Copyright 2026 uav_prune_perception contributors
+# SPDX-License-Identifier: Apache-2.0
+"""Where the pictures of a detection set lie and what is in them, before any pixel is read.
+
+Every format (`yolo_txt`, `coco_json`, `voc_xml`, ...) is read into the same `AnnotatedSet`. What
+is wrong with single pictures, lines or boxes is collected as `Fault`, not raised: training leaves
+those out, ``uav-prune data check`` names every one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, UnidentifiedImageError
+
+from .detection_set import SplitName
+
+PICTURE_SUFFIXES = ('.jpg', '.jpeg', '.png', '.bmp', '.tif', '.tiff', '.webp')
+EXIF_ORIENTATION = 0x0112
+LYING = (5, 6, 7, 8)  # EXIF orientations that exchange width and height
+
+FaultKind = Literal[
+    'broken picture', 'missing picture', 'no labels', 'bad line', 'unknown class', 'box outside',
+    'empty box', 'empty class', 'duplicate picture', 'leaking split',
+]
+
+# What a decoder of pictures may raise on damaged bytes.
+PICTURE_ERRORS = (
+    OSError, UnidentifiedImageError, ValueError, SyntaxError, Image.DecompressionBombError
+)
+
+
+@dataclass(frozen=True)
+class Fault:
+    """Something wrong with the data: what, where (``file`` or ``file:line``), and in words."""
+
+    kind: FaultKind
+    place: str
+    text: str
+
+    def __str__(self) -> str:
+        return f'{self.place}: {self.kind}: {self.text}'
+
+
+@dataclass(frozen=True)
+class AnnotatedPicture:
+    """One picture and what is in it.
+
+    Attributes:
+        path: of the picture.
+        width: pixels, upright (after EXIF orientation).
+        height: pixels.
+        boxes: float32 [n, 4], corners x1, y1, x2, y2 in pixels, inside the picture.
+        labels: int64 [n], index into the classes.
+        ignore: float32 [m, 4]: regions in which nothing is learnt or judged.
+    """
+
+    path: Path
+    width: int
+    height: int
+    boxes: NDArray[np.float32]
+    labels: NDArray[np.int64]
+    ignore: NDArray[np.float32]
+
+
+@dataclass
+class AnnotatedSet:
+    """A detection set on disk.
+
+    Attributes:
+        format: how it is written, such as ``yolo``.
+        classes: names, in label order.
+        splits: the pictures of each split that is there.
+        faults: what was found wrong while reading.
+    """
+
+    format: str
+    classes: tuple[str, ...]
+    splits: dict[SplitName, list[AnnotatedPicture]] = field(default_factory=dict)
+    faults: list[Fault] = field(default_factory=list)
+
+
+@dataclass
+class PictureNotes:
+    """Collects the boxes of one picture and checks each against the picture's edges."""
+
+    path: Path
+    width: int
+    height: int
+    faults: list[Fault]
+    boxes: list[tuple[float, float, float, float]] = field(default_factory=list)
+    labels: list[int] = field(default_factory=list)
+    ignored: list[tuple[float, float, float, float]] = field(default_factory=list)
+
+    def add(self, label: int | None, corners: Sequence[float], place: str) -> None:
+        """Note a box; None as label: a region to ignore. Clips what hangs over the edge."""
+        x1, y1, x2, y2 = (float(value) for value in corners)
+        inside = (
+            min(max(x1, 0.0), self.width), min(max(y1, 0.0), self.height),
+            min(max(x2, 0.0), self.width), min(max(y2, 0.0), self.height),
+        )
+        if not (inside[2] > inside[0] and inside[3] > inside[1]):  # also where a number is NaN
+            shown = ', '.join(f'{value:g}' for value in (x1, y1, x2, y2))
+            self.faults.append(Fault(
+                'empty box', place,
+                f'[{shown}] has no area in {self.width}x{self.height}; left out',
+            ))
+            return
+        over = max(abs(a - b) for a, b in zip(inside, (x1, y1, x2, y2), strict=True))
+        if over > 1.0:  # rounding in the file is not a fault
+            self.faults.append(Fault(
+                'box outside', place, f'{over:.0f} px over the edge of {self.path.name}; clipped'
+            ))
+        if label is None:
+            self.ignored.append(inside)
+        else:
+            self.boxes.append(inside)
+            self.labels.append(label)
+
+    def picture(self) -> AnnotatedPicture:
+        """What was noted."""
+        return AnnotatedPicture(
+            self.path, self.width, self.height,
+            np.array(self.boxes, np.float32).reshape(-1, 4), np.array(self.labels, np.int64),
+            np.array(self.ignored, np.float32).reshape(-1, 4),
+        )
+
+
+def open_notes(path: Path, faults: list[Fault]) -> PictureNotes | None:
+    """Empty notes for a picture, its size read from its header; None (and a fault) without one."""
+    try:
+        with Image.open(path) as image:
+            width, height = image.size
+            if image.getexif().get(EXIF_ORIENTATION) in LYING:
+                width, height = height, width
+    except FileNotFoundError:
+        faults.append(Fault('missing picture', str(path), 'named by the labels, not there'))
+        return None
+    except PICTURE_ERRORS as error:
+        faults.append(Fault('broken picture', str(path), ' '.join(str(error).split())[:120]))
+        return None
+    return PictureNotes(path, width, height, faults)
+
+
+def pictures_below(folder: Path) -> Iterator[Path]:
+    """Every picture file in a folder and its sub-folders, in order of name."""
+    for path in sorted(folder.rglob('*')):
+        if path.suffix.lower() in PICTURE_SUFFIXES and not path.name.startswith('.'):
+            yield path
+
+
+def bounds_of(points: Sequence[float]) -> tuple[float, float, float, float]:
+    """The upright box around a polygon given as x1, y1, x2, y2, ..."""
+    xs, ys = points[0::2], points[1::2]
+    return min(xs), min(ys), max(xs), max(ys)

@@ -1,0 +1,239 @@
+# Copyright 2026 uav_prune_perception contributors
+# SPDX-License-Identifier: Apache-2.0
+"""A detection set from the files of any known format, as pictures in memory."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+from collections.abc import Sequence
+from pathlib import Path
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageOps
+
+from uav_prune_perception.ladder import InputSpec
+from uav_prune_perception.onboard.preprocess import Geometry
+
+from .annotation_formats import read_annotations
+from .annotations import PICTURE_ERRORS, AnnotatedPicture, AnnotatedSet
+from .detection_set import SPLITS, DatasetError, DetectionSet, DetectionSplit, SplitName
+from .tiling import Tile, cut_boxes, tiles_of
+
+LOGGER = logging.getLogger(__name__)
+FAULTS_SHOWN = 3
+MIN_SIDE = 1.0  # pixels of the network's input; what is smaller can only be ignored
+PAD = 114
+
+Part = tuple[AnnotatedPicture, Tile]
+
+
+def detection_folder(
+    root: str | Path,
+    *,
+    width: int,
+    height: int,
+    format: str = 'auto',
+    channels: int = 3,
+    classes: Sequence[str] | None = None,
+    tile: int = 0,
+    overlap: int = 0,
+    val_fraction: float = 0.15,
+    seed: int = 0,
+    train_limit: int | None = None,
+    eval_limit: int | None = None,
+    broken: str = 'skip',
+) -> DetectionSet:
+    """A set in YOLO, COCO, VOC, DOTA, VisDrone, HIT-UAV or NWPU VHR-10 layout.
+
+    Pictures are letterboxed as the node does it. A set without a test split gives its val split
+    for the test, and val is taken from train: what selects must not judge.
+
+    Args:
+        root: its folder, or a YOLO data.yaml.
+        width: of the network's input.
+        height: of the network's input.
+        format: 'yolo', 'coco', 'voc', 'dota', 'visdrone', 'nwpu_vhr10' or 'auto'.
+        channels: 3 (RGB) or 1 (grey).
+        classes: learn only these, in this order; the others' boxes are left out.
+        tile: cut pictures into tiles of this side, pixels; 0 takes them whole.
+        overlap: pixels that neighbouring tiles share.
+        val_fraction: share of train for val where the set has no test split or no val split.
+        seed: decides that share.
+        train_limit: use only so many training pictures (or tiles), spread evenly.
+        eval_limit: the same for val and test.
+        broken: 'skip' (logged) or 'refuse' what is wrong with single pictures or boxes.
+
+    Raises:
+        DatasetError: not a set, an empty split, an unknown class, or (``refuse``) any fault.
+    """
+    if broken not in ('skip', 'refuse'):
+        raise DatasetError(f"data.broken: must be 'skip' or 'refuse', not {broken!r}")
+    if channels not in (1, 3) or width < 1 or height < 1:
+        raise DatasetError(f'data: {width}x{height}x{channels} is no picture; channels is 1 or 3')
+    found = read_annotations(root, format)
+    _tell(found, str(root), broken)
+    names = _chosen_classes(found, classes, root)
+    splits = _three_splits(found, root, val_fraction, seed)
+    limits = {'train': train_limit, 'val': eval_limit, 'test': eval_limit}
+    try:
+        parts = {
+            name: _limited(_parts(splits[name], tile, overlap), limits[name]) for name in SPLITS
+        }
+    except ValueError as error:
+        raise DatasetError(f'data.tile: {error}') from None
+    spec = InputSpec(
+        width=width, height=height, color='gray' if channels == 1 else 'rgb',
+        mean=(0.5,) * channels, std=(0.25,) * channels, pad_value=PAD,
+    )
+    relabel = np.array([names.index(n) if n in names else -1 for n in found.classes], np.int64)
+
+    def load(name: SplitName) -> DetectionSplit:
+        return _load(parts[name], spec, relabel, broken)
+
+    digest = hashlib.sha256(repr((names, width, height, channels, broken)).encode())
+    for name in SPLITS:
+        digest.update(repr((name, [part for _, part in parts[name]])).encode())
+        for picture in {picture.path: picture for picture, _ in parts[name]}.values():
+            _hash(digest, picture)
+    return DetectionSet(names, load, digest.hexdigest())
+
+
+def _tell(found: AnnotatedSet, root: str, broken: str) -> None:
+    if found.faults and broken == 'refuse':
+        raise DatasetError(f'{found.faults[0]} ({len(found.faults)} faults; "uav-prune data check '
+                           f'{root}" names all)')
+    for fault in found.faults[:FAULTS_SHOWN]:
+        LOGGER.warning('%s', fault)
+    if len(found.faults) > FAULTS_SHOWN:
+        more = len(found.faults) - FAULTS_SHOWN
+        LOGGER.warning('and %d more faults; "uav-prune data check %s" names all', more, root)
+
+
+def _chosen_classes(
+    found: AnnotatedSet, classes: Sequence[str] | None, root: str | Path
+) -> tuple[str, ...]:
+    unknown = [name for name in classes or () if name not in found.classes]
+    if unknown:
+        raise DatasetError(
+            f'data.classes: "{unknown[0]}" is not in {root}; there are {", ".join(found.classes)}'
+        )
+    return tuple(classes) if classes else found.classes
+
+
+def _three_splits(
+    found: AnnotatedSet, root: str | Path, val_fraction: float, seed: int
+) -> dict[SplitName, list[AnnotatedPicture]]:
+    if not 0 < val_fraction < 1:
+        raise DatasetError(f'data.val_fraction: must be between 0 and 1, not {val_fraction:g}')
+    train, val, test = (list(found.splits.get(name, ())) for name in SPLITS)
+    if not test:
+        val, test = [], val
+    rng = np.random.default_rng(seed)
+    if not test:
+        train, test = _share(train, val_fraction, rng)
+    if not val:
+        train, val = _share(train, val_fraction, rng)
+        LOGGER.info('%s: val is %d pictures taken from train (seed %d)', root, len(val), seed)
+    splits: dict[SplitName, list[AnnotatedPicture]] = {'train': train, 'val': val, 'test': test}
+    for name, pictures in splits.items():
+        if not pictures:
+            raise DatasetError(f'{root}: split "{name}" is empty; add pictures')
+    return splits
+
+
+def _share(
+    pictures: list[AnnotatedPicture], fraction: float, rng: np.random.Generator
+) -> tuple[list[AnnotatedPicture], list[AnnotatedPicture]]:
+    count = min(max(1, round(fraction * len(pictures))), max(len(pictures) - 1, 0))
+    taken = set(rng.permutation(len(pictures))[:count].tolist())
+    rest = [picture for index, picture in enumerate(pictures) if index not in taken]
+    return rest, [picture for index, picture in enumerate(pictures) if index in taken]
+
+
+def _parts(pictures: list[AnnotatedPicture], tile: int, overlap: int) -> list[Part]:
+    if tile == 0:
+        return [(p, Tile(0, 0, p.width, p.height)) for p in pictures]
+    return [(p, one) for p in pictures for one in tiles_of(p.width, p.height, tile, overlap)]
+
+
+def _limited(parts: list[Part], limit: int | None) -> list[Part]:
+    count = len(parts) if limit is None else max(1, min(limit, len(parts)))
+    return [parts[i] for i in np.linspace(0, len(parts) - 1, count).round().astype(int)]
+
+
+def _hash(digest: hashlib._Hash, picture: AnnotatedPicture) -> None:
+    for array in (picture.boxes, picture.labels, picture.ignore):
+        digest.update(array.tobytes())
+    try:
+        digest.update(picture.path.read_bytes())
+    except OSError as error:
+        raise DatasetError(f'{picture.path}: {error.strerror}') from None
+
+
+def _load(
+    parts: list[Part], spec: InputSpec, relabel: NDArray[np.int64], broken: str
+) -> DetectionSplit:
+    images = np.full((len(parts), spec.height, spec.width, spec.channels), PAD, np.uint8)
+    boxes: list[NDArray[np.float32]] = []
+    labels: list[NDArray[np.int64]] = []
+    ignore: list[NDArray[np.float32]] = []
+    last: tuple[Path, NDArray[np.uint8]] | None = None
+    for picture, part in parts:
+        try:
+            if last is None or last[0] != picture.path:  # tiles of one picture follow each other
+                last = picture.path, read_upright(picture.path, spec.channels)
+        except DatasetError as error:
+            if broken == 'refuse':
+                raise
+            LOGGER.warning('skipped: %s', error)
+            continue
+        corners, kinds, regions = cut_boxes(picture, part)
+        kinds = relabel[kinds]
+        geometry = _letterbox(last[1], part, spec, images[len(boxes)])
+        moved = geometry.to_input(corners[kinds >= 0]).astype(np.float32)
+        small = (moved[:, 2:] - moved[:, :2]).min(axis=1, initial=np.inf) < MIN_SIDE
+        boxes.append(moved[~small])
+        labels.append(kinds[kinds >= 0][~small])
+        others = geometry.to_input(regions).astype(np.float32)
+        ignore.append(np.concatenate([others, moved[small]]))
+    if not boxes:
+        raise DatasetError(f'{parts[0][0].path.parent}: not one picture can be read')
+    return DetectionSplit(images[:len(boxes)], boxes, labels, ignore)
+
+
+def _letterbox(
+    image: NDArray[np.uint8], part: Tile, spec: InputSpec, target: NDArray[np.uint8]
+) -> Geometry:
+    cut = image[part.top:part.bottom, part.left:part.right]
+    geometry = Geometry.fit(cut.shape[1], cut.shape[0], spec)
+    size = (geometry.width, geometry.height)
+    resized = cv2.resize(cut, size, interpolation=cv2.INTER_LINEAR)
+    rows = slice(geometry.top, geometry.top + geometry.height)
+    columns = slice(geometry.left, geometry.left + geometry.width)
+    target[rows, columns] = resized.reshape(geometry.height, geometry.width, -1)
+    return geometry
+
+
+def read_upright(path: Path, channels: int) -> NDArray[np.uint8]:
+    """A picture as uint8 [H, W, channels], turned as its EXIF orientation says.
+
+    Raises:
+        DatasetError: it cannot be decoded, or has more than 8 bits a channel.
+    """
+    try:
+        with Image.open(path) as image:
+            if image.mode.startswith(('I', 'F')):
+                raise DatasetError(
+                    f'{path}: {image.mode} picture, more than 8 bits; convert it to 8 bits first'
+                )
+            upright = ImageOps.exif_transpose(image).convert('L' if channels == 1 else 'RGB')
+            return np.asarray(upright).reshape(upright.height, upright.width, channels)
+    except DatasetError:
+        raise
+    except PICTURE_ERRORS as error:
+        reason = ' '.join(str(error).split())[:120]
+        raise DatasetError(f'{path}: broken picture ({reason})') from None
+
