@@ -10,7 +10,16 @@ import pytest
 import torch
 
 from uav_prune_perception.methods.allocation import GlobalThreshold, Uniform, group_bounds
-from uav_prune_perception.methods.interfaces import Bounds, Keep, MethodError, RatioAllocator
+from uav_prune_perception.methods.interfaces import (
+    Bounds,
+    Budget,
+    CostOf,
+    Keep,
+    LevelContext,
+    MethodError,
+    RatioAllocator,
+    Scores,
+)
 
 WIDTHS = {'a': 16, 'b': 32, 'c': 48, 'd': 64, 'e': 64}
 ALLOCATORS = [GlobalThreshold(), Uniform()]
@@ -38,6 +47,18 @@ def bounds(least: int = 2, round_to: int = 1) -> dict[str, Bounds]:
     }
 
 
+def allocated(
+    allocator: RatioAllocator,
+    given: Scores,
+    price: CostOf,
+    target: float,
+    limits: dict[str, Bounds],
+) -> Keep:
+    """What an allocator chooses; of its context it needs only the bounds."""
+    context = LevelContext(None, None, None, limits, None, '', 0, None, None, None)  # type: ignore[arg-type]
+    return allocator.allocate(given, Budget('macs', target, FULL, price), context)
+
+
 FULL = cost({name: torch.ones(width, dtype=torch.bool) for name, width in WIDTHS.items()})
 
 
@@ -47,7 +68,7 @@ FULL = cost({name: torch.ones(width, dtype=torch.bool) for name, width in WIDTHS
 def test_the_budget_is_met_within_one_percent(
     allocator: RatioAllocator, share: float, round_to: int
 ) -> None:
-    keep = allocator.allocate(scores(), cost, share * FULL, bounds(round_to=round_to))
+    keep = allocated(allocator, scores(), cost, share * FULL, bounds(round_to=round_to))
     assert cost(keep) == pytest.approx(share * FULL, rel=0.01)
     for name, mask in keep.items():
         assert mask.dtype == torch.bool
@@ -59,7 +80,7 @@ def test_the_budget_is_met_within_one_percent(
 @pytest.mark.parametrize('allocator', ALLOCATORS, ids=['global', 'uniform'])
 def test_within_a_group_the_best_stay(allocator: RatioAllocator) -> None:
     given = scores()
-    keep = allocator.allocate(given, cost, 0.5 * FULL, bounds())
+    keep = allocated(allocator, given, cost, 0.5 * FULL, bounds())
     for name, mask in keep.items():
         if not mask.all():
             assert given[name][mask].min() >= given[name][~mask].max()
@@ -68,21 +89,21 @@ def test_within_a_group_the_best_stay(allocator: RatioAllocator) -> None:
 def test_the_global_threshold_cuts_where_scores_are_small() -> None:
     given = scores()
     given['d'] = given['d'] * 0.01
-    keep = GlobalThreshold().allocate(given, cost, 0.6 * FULL, bounds())
+    keep = allocated(GlobalThreshold(), given, cost, 0.6 * FULL, bounds())
     shares = {name: float(mask.float().mean()) for name, mask in keep.items()}
     assert min(shares, key=shares.__getitem__) == 'd'
     assert shares['a'] > 0.8
 
 
 def test_all_of_it_costs_nothing() -> None:
-    keep = GlobalThreshold().allocate(scores(), cost, FULL, bounds())
+    keep = allocated(GlobalThreshold(), scores(), cost, FULL, bounds())
     assert all(bool(mask.all()) for mask in keep.values())
 
 
 def test_equal_scores_are_cut_in_the_same_way_each_time() -> None:
     given = {name: torch.ones(width) for name, width in WIDTHS.items()}
-    first = GlobalThreshold().allocate(given, cost, 0.5 * FULL, bounds())
-    second = GlobalThreshold().allocate(given, cost, 0.5 * FULL, bounds())
+    first = allocated(GlobalThreshold(), given, cost, 0.5 * FULL, bounds())
+    second = allocated(GlobalThreshold(), given, cost, 0.5 * FULL, bounds())
     assert all(torch.equal(first[name], second[name]) for name in WIDTHS)
     assert cost(first) == pytest.approx(0.5 * FULL, rel=0.01)
 
@@ -90,7 +111,7 @@ def test_equal_scores_are_cut_in_the_same_way_each_time() -> None:
 @pytest.mark.parametrize('allocator', ALLOCATORS, ids=['global', 'uniform'])
 def test_a_budget_below_the_narrowest_network_is_refused(allocator: RatioAllocator) -> None:
     with pytest.raises(MethodError, match=r'narrowest network allowed has .* lower prune'):
-        allocator.allocate(scores(), cost, 0.01 * FULL, bounds(least=8))
+        allocated(allocator, scores(), cost, 0.01 * FULL, bounds(least=8))
 
 
 def test_a_budget_between_the_steps_is_refused_with_the_nearest() -> None:
@@ -101,7 +122,7 @@ def test_a_budget_between_the_steps_is_refused_with_the_nearest() -> None:
 
     limits = {name: Bounds(4, 4) for name in only}
     with pytest.raises(MethodError, match='nearest that whole channels can make'):
-        GlobalThreshold().allocate(only, coarse, 40.0, limits)
+        allocated(GlobalThreshold(), only, coarse, 40.0, limits)
 
 
 def test_the_cap_counts_from_the_dense_network() -> None:

@@ -4,15 +4,12 @@
 
 from __future__ import annotations
 
-import importlib.metadata
-
 import pytest
 import torch
 from torch import Tensor, nn
 
 from uav_prune_perception.channels import ChannelGraph, compact
-from uav_prune_perception.methods import registry
-from uav_prune_perception.methods.interfaces import MethodError
+from uav_prune_perception.methods.interfaces import LevelContext, MethodError
 from uav_prune_perception.methods.l1 import L1Magnitude
 from uav_prune_perception.methods.plan_chain import chained
 from uav_prune_perception.training.fit_options import FitOptions
@@ -45,7 +42,9 @@ def graph_of(model: nn.Module) -> ChannelGraph:
 
 
 def score(model: nn.Module) -> dict[str, Tensor]:
-    return dict(L1Magnitude().score(model, graph_of(model), None))  # type: ignore[arg-type]
+    graph = graph_of(model)
+    context = LevelContext(model, graph, None, {}, None, '', 0, None, None, graph.cost())  # type: ignore[arg-type]
+    return dict(L1Magnitude().score(context))
 
 
 def test_scores_are_the_norms_over_their_mean(model: Residual) -> None:
@@ -92,21 +91,6 @@ def test_plans_that_do_not_follow_are_refused(model: Residual) -> None:
     first = graph_of(model).plan({'inner': [0, 1, 2]})
     with pytest.raises(MethodError, match=r'inner.*expects 12 entries, the first leaves 3'):
         chained(first, graph_of(model).plan({'inner': [4, 5]}))
-
-
-def test_another_package_can_bring_a_method(monkeypatch: pytest.MonkeyPatch) -> None:
-    good = importlib.metadata.EntryPoint(
-        'newest', 'uav_prune_perception.methods.l1:L1Magnitude', registry.ENTRY_POINTS
-    )
-    bad = importlib.metadata.EntryPoint('broken', 'no_such_package:Score', registry.ENTRY_POINTS)
-    monkeypatch.setattr(
-        importlib.metadata, 'entry_points', lambda group: [good, bad] if group else []
-    )
-    assert isinstance(registry.make_method('newest', 'global').score, L1Magnitude)
-    with pytest.raises(MethodError, match=r'"broken" comes from no_such_package:Score'):
-        registry.make_method('broken', 'global')
-    with pytest.raises(MethodError, match=r'did you mean "newest"'):
-        registry.make_method('newst', 'global')
 
 
 def test_a_recipe_has_the_settings_and_defaults_of_fit() -> None:

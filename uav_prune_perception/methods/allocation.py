@@ -10,14 +10,17 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
 import torch
+from torch import Tensor
 
-from .interfaces import Bounds, CostOf, Keep, MethodError, Scores
+from .interfaces import Bounds, Budget, Keep, LevelContext, MethodError, Scores
 
 TOLERANCE = 0.01  # of the target, the promise
 GOOD_ENOUGH = 0.001  # of the target, where the search stops
 # Where the search for whole widths begins, in steps from where bisection ends.
 STARTS = (0, 1, -4, 4, -16, 16, -64, 64)
-Counts = dict[str, int]
+Unit = tuple[str, str]
+"""A group's name, and the producer's module path where branches have widths of their own ('')."""
+Counts = dict[Unit, int]
 
 
 @dataclass(frozen=True)
@@ -27,25 +30,20 @@ class GlobalThreshold:
     Scores must be comparable between groups.
     """
 
-    def allocate(
-        self, scores: Scores, cost: CostOf, target_macs: float, bounds: Mapping[str, Bounds]
-    ) -> Keep:
+    def allocate(self, scores: Scores, budget: Budget, context: LevelContext) -> Keep:
         """See `RatioAllocator`."""
-        order = _Order(scores)
-        owners = [name for name, values in scores.items() for _ in range(len(values))]
-        values = torch.cat([values.flatten() for values in scores.values()])
+        order = Ranking(scores, context.bounds)
+        owners = [unit for unit, values in order.scores.items() for _ in range(len(values))]
+        values = torch.cat([values.flatten() for values in order.scores.values()])
         ranked = [owners[index] for index in torch.argsort(values, stable=True).tolist()]
 
         def at(removed: int) -> Counts:
-            gone = dict.fromkeys(scores, 0)
-            for name in ranked[:removed]:
-                gone[name] += 1
-            return {
-                name: bounds[name].fitted(len(scores[name]) - gone[name], len(scores[name]))
-                for name in scores
-            }
+            gone = dict.fromkeys(order.scores, 0)
+            for unit in ranked[:removed]:
+                gone[unit] += 1
+            return {unit: order.fitted(unit, order.width(unit) - gone[unit]) for unit in gone}
 
-        return _reach(order, cost, target_macs, bounds, at, steps=len(ranked))
+        return reach(order, budget, at, steps=len(ranked))
 
 
 @dataclass(frozen=True)
@@ -54,132 +52,156 @@ class Uniform:
 
     steps: int = 1000
 
-    def allocate(
-        self, scores: Scores, cost: CostOf, target_macs: float, bounds: Mapping[str, Bounds]
-    ) -> Keep:
+    def allocate(self, scores: Scores, budget: Budget, context: LevelContext) -> Keep:
         """See `RatioAllocator`."""
+        order = Ranking(scores, context.bounds)
 
         def at(removed: int) -> Counts:
             share = 1.0 - removed / self.steps
             return {
-                name: bounds[name].fitted(round(share * len(values)), len(values))
-                for name, values in scores.items()
+                unit: order.fitted(unit, round(share * order.width(unit)))
+                for unit in order.scores
             }
 
-        return _reach(_Order(scores), cost, target_macs, bounds, at, steps=self.steps)
+        return reach(order, budget, at, steps=self.steps)
 
 
-class _Order:
-    """Channels of each group from the best to the worst; equal scores keep their order."""
+class Ranking:
+    """Channels of each unit from the best to the worst; equal scores keep their order.
 
-    def __init__(self, scores: Scores) -> None:
-        self.best = {
-            name: torch.argsort(values, descending=True, stable=True)
-            for name, values in scores.items()
+    A unit is what gets one width: a group, or one branch of a group that is scored branch by
+    branch.
+
+    Args:
+        scores: of a method.
+        bounds: by group name; they hold for each of the group's branches.
+
+    Attributes:
+        scores: float [width] by unit.
+    """
+
+    def __init__(self, scores: Scores, bounds: Mapping[str, Bounds]) -> None:
+        self.scores: dict[Unit, Tensor] = {}
+        for name, given in scores.items():
+            if isinstance(given, Mapping):
+                self.scores |= {(name, module): values for module, values in given.items()}
+            else:
+                self.scores[name, ''] = given
+        self.bounds = {unit: bounds[unit[0]] for unit in self.scores}
+        self._alive = {
+            unit: int((values > -math.inf).sum()) for unit, values in self.scores.items()
+        }
+        self._best = {
+            unit: torch.argsort(values, descending=True, stable=True)
+            for unit, values in self.scores.items()
         }
 
     def keep(self, counts: Counts) -> Keep:
+        """The best channels, so many of each unit."""
         masks: Keep = {}
-        for name, best in self.best.items():
+        for unit, best in self._best.items():
             mask = torch.zeros(len(best), dtype=torch.bool)
-            mask[best[:counts[name]]] = True
-            masks[name] = mask
+            mask[best[:counts[unit]]] = True
+            name, module = unit
+            if module:
+                masks.setdefault(name, {})[module] = mask
+            else:
+                masks[name] = mask
         return masks
 
-    def width(self, name: str) -> int:
-        return len(self.best[name])
+    def width(self, unit: Unit) -> int:
+        """Channels that the unit has."""
+        return len(self._best[unit])
+
+    def fitted(self, unit: Unit, count: int) -> int:
+        """The nearest count that its bounds allow, of the channels that are still there."""
+        return min(self.bounds[unit].fitted(count, self.width(unit)), self._alive[unit])
 
 
-def _reach(
-    order: _Order,
-    cost: CostOf,
-    target: float,
-    bounds: Mapping[str, Bounds],
-    at: Callable[[int], Counts],
-    *,
-    steps: int,
-) -> Keep:
+def reach(order: Ranking, budget: Budget, at: Callable[[int], Counts], *, steps: int) -> Keep:
     """Bisection over ``at`` (cost falls with its argument), then single widths to the mark.
+
+    Args:
+        order: which channels go first.
+        budget: the mark.
+        at: widths by unit after so many steps of removal; ``at(0)`` is the widest network. They
+            respect the bounds.
+        steps: as many as there are.
 
     Raises:
         MethodError: the target lies outside what the bounds allow, or between their steps.
     """
     known: dict[tuple[int, ...], float] = {}
+    target = budget.target
 
-    def macs(counts: Counts) -> float:
+    def cost(counts: Counts) -> float:
         key = tuple(counts.values())
         if key not in known:
-            known[key] = cost(order.keep(counts))
+            known[key] = budget.cost(order.keep(counts))
         return known[key]
 
     least, most = at(steps), at(0)
-    if macs(least) > target * (1 + TOLERANCE):
+    if cost(least) > target * (1 + TOLERANCE):
         raise MethodError(
-            f'asked for {target / 1e6:.3f} M MACs, but the narrowest network allowed has '
-            f'{macs(least) / 1e6:.3f} M; lower prune.min_channels, raise prune.max_cut, or '
-            'ask for a larger kept_macs'
+            f'asked for {budget.text(target)}, but the narrowest network allowed has '
+            f'{budget.text(cost(least))}; lower prune.min_channels, raise prune.max_cut, or '
+            'ask for a larger share'
         )
     low, high = 0, steps
     while high - low > 1:
         middle = (low + high) // 2
-        low, high = (middle, high) if macs(at(middle)) > target else (low, middle)
-    counts = most if macs(most) <= target else at(low)
+        low, high = (middle, high) if cost(at(middle)) > target else (low, middle)
+    counts = most if cost(most) <= target else at(low)
     for distance in STARTS:
         start = at(min(steps, max(0, low + distance)))
-        found = _closer(start, order, macs, target, bounds)
-        counts = min(found, counts, key=lambda c: abs(macs(c) - target))
-        if abs(macs(counts) - target) <= TOLERANCE * target:
+        found = _closer(start, order, cost, target)
+        counts = min(found, counts, key=lambda c: abs(cost(c) - target))
+        if abs(cost(counts) - target) <= TOLERANCE * target:
             break
     else:
         raise MethodError(
-            f'asked for {target / 1e6:.3f} M MACs; the nearest that whole channels can make is '
-            f'{macs(counts) / 1e6:.3f} M; lower prune.round_to or prune.min_channels'
+            f'asked for {budget.text(target)}; the nearest that whole channels can make is '
+            f'{budget.text(cost(counts))}; lower prune.round_to or prune.min_channels'
         )
     return order.keep(counts)
 
 
 def _closer(
-    counts: Counts,
-    order: _Order,
-    macs: Callable[[Counts], float],
-    target: float,
-    bounds: Mapping[str, Bounds],
+    counts: Counts, order: Ranking, cost: Callable[[Counts], float], target: float
 ) -> Counts:
     """Change single widths by one step, the best first; pairs of widths where singles fail."""
     while True:
-        gap = abs(macs(counts) - target)
+        gap = abs(cost(counts) - target)
         if gap <= GOOD_ENOUGH * target:
             return counts
-        best = _nearest(_neighbours(counts, order, bounds), macs, target)
-        if best is not None and abs(macs(best) - target) < gap:
+        best = _nearest(_neighbours(counts, order), cost, target)
+        if best is not None and abs(cost(best) - target) < gap:
             counts = best
             continue
         if gap <= TOLERANCE * target:
             return counts
         pairs = itertools.chain.from_iterable(
-            _neighbours(first, order, bounds) for first in _neighbours(counts, order, bounds)
+            _neighbours(first, order) for first in _neighbours(counts, order)
         )
-        best = _nearest(pairs, macs, target)
-        if best is None or abs(macs(best) - target) >= gap:
+        best = _nearest(pairs, cost, target)
+        if best is None or abs(cost(best) - target) >= gap:
             return counts
         counts = best
 
 
-def _neighbours(
-    counts: Counts, order: _Order, bounds: Mapping[str, Bounds]
-) -> Iterable[Counts]:
-    for name, count in counts.items():
-        width = order.width(name)
-        for wanted in (count - bounds[name].round_to, count + bounds[name].round_to):
-            fitted = bounds[name].fitted(wanted, width)
+def _neighbours(counts: Counts, order: Ranking) -> Iterable[Counts]:
+    for unit, count in counts.items():
+        step = order.bounds[unit].round_to
+        for wanted in (count - step, count + step):
+            fitted = order.fitted(unit, wanted)
             if fitted != count:
-                yield {**counts, name: fitted}
+                yield {**counts, unit: fitted}
 
 
 def _nearest(
-    candidates: Iterable[Counts], macs: Callable[[Counts], float], target: float
+    candidates: Iterable[Counts], cost: Callable[[Counts], float], target: float
 ) -> Counts | None:
-    return min(candidates, key=lambda counts: abs(macs(counts) - target), default=None)
+    return min(candidates, key=lambda counts: abs(cost(counts) - target), default=None)
 
 
 def group_bounds(

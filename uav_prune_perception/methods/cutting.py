@@ -1,9 +1,10 @@
 # Copyright 2026 uav_prune_perception contributors
 # SPDX-License-Identifier: Apache-2.0
-"""One cut: score, allocate, remove, prove."""
+"""What may be cut, and the cut itself: remove, prove."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import torch
@@ -12,6 +13,7 @@ from torch import Tensor, nn
 from uav_prune_perception.channels import (
     ChannelError,
     ChannelGraph,
+    Cost,
     Group,
     PruningPlan,
     compact,
@@ -21,7 +23,7 @@ from uav_prune_perception.training.task import LearningTask
 
 from .allocation import TOLERANCE as BUDGET_TOLERANCE
 from .allocation import group_bounds
-from .interfaces import Bounds, Keep, Method, MethodError
+from .interfaces import Bounds, Budget, BudgetKind, Keep, MethodError, Scores
 from .recipe import LevelSection, Recipe
 
 
@@ -32,99 +34,96 @@ class Cut:
     Attributes:
         model: the compact network, of the same class.
         plan: what was removed, relative to the network that was cut.
-        macs: multiply-accumulates of one picture.
+        cost: of the compact network.
         error: largest relative difference to the masked network.
     """
 
     model: nn.Module
     plan: PruningPlan
-    macs: int
+    cost: Cost
     error: float
 
 
-class Cutter:
-    """Cuts networks of one recipe, within its bounds.
+class Limits:
+    """What the recipe's bounds allow, counted from the dense network.
 
     Args:
-        method: who matters, and how many stay.
-        recipe: bounds.
-        task: for methods that look at data.
+        recipe: bounds and levels.
+        dense: the dense network's channels.
+
+    Raises:
+        MethodError: nothing can be cut, or a level asks for less than the bounds allow.
     """
 
-    def __init__(self, method: Method, recipe: Recipe, task: LearningTask) -> None:
-        self.method, self.recipe, self.task = method, recipe, task
-        self._dense_widths: dict[str, int] = {}
-
-    def remember(self, dense: ChannelGraph) -> None:
-        """Note the dense widths, and check that every level can be reached.
-
-        Raises:
-            MethodError: nothing can be cut, or a level asks for less than the bounds allow.
-        """
-        recipe = self.recipe
+    def __init__(self, recipe: Recipe, dense: ChannelGraph) -> None:
+        self.recipe = recipe
+        self.dense_cost = dense.cost()
         self._dense_widths = {group.name: group.width for group in dense.groups}
-        asked = [
-            (index, level) for index, level in enumerate(recipe.prune.levels)
-            if level.kept_macs < 1.0
-        ]
+        levels = recipe.prune.levels
+        asked = [(index, level) for index, level in enumerate(levels) if level.share < 1.0]
         if not asked:
             return
         if not dense.groups:
             reasons = '; '.join(str(frozen) for frozen in dense.frozen[:3])
             raise MethodError(f'{recipe.network.name}: no channel can be cut ({reasons})')
-        narrowest = dense.cost(
-            {group.name: _first(group, self._bounds(group).least) for group in dense.groups}
-        ).macs
-        full = dense.cost().macs
+        bounds = self.bounds(dense)
+        least = {group.name: _first(group, bounds[group.name].least) for group in dense.groups}
         for index, level in asked:
-            if narrowest > level.kept_macs * full * (1 + BUDGET_TOLERANCE):
-                place = recipe.place(('prune', 'levels', index, 'kept_macs'))
+            if level.kind == 'latency':
+                continue  # only measuring tells
+            budget = self.budget(dense, level)
+            narrowest = budget.cost(least)
+            if narrowest > budget.target * (1 + BUDGET_TOLERANCE):
+                place = recipe.place(('prune', 'levels', index, level.kind))
+                what = 'MACs' if budget.kind == 'macs' else 'parameters'
                 raise MethodError(
-                    f'{place}: level {level.name} asks for {level.kept_macs:.1%} of the MACs, '
-                    f'but the narrowest network allowed keeps {narrowest / full:.1%}; lower '
-                    'prune.min_channels, raise prune.max_cut, or ask for more'
+                    f'{place}: level {level.name} asks for {level.share:.1%} of the {what}, '
+                    f'but the narrowest network allowed keeps {narrowest / budget.full:.1%}; '
+                    'lower prune.min_channels, raise prune.max_cut, or ask for more'
                 )
 
-    def cut(self, model: nn.Module, level: LevelSection, dense_macs: int) -> Cut:
-        """Cut ``model`` (which stays as it is) to ``level``.
-
-        Raises:
-            MethodError: the budget cannot be reached; names the recipe's line.
-            ChannelError: the compact network does not reproduce the masked one.
-        """
-        graph = traced(model, self.recipe, self.task)
-        scores = self.method.score.score(model, graph, self.task)
-        _check_scores(scores, graph, self.recipe.prune.method)
-        bounds = {group.name: self._bounds(group) for group in graph.groups}
-
-        def macs(keep: Keep) -> float:
-            return graph.cost(keep).macs
-
-        try:
-            target = level.kept_macs * dense_macs
-            keep = self.method.allocator.allocate(scores, macs, target, bounds)
-        except MethodError as fault:
-            place = self.recipe.place(
-                ('prune', 'levels', self.recipe.prune.levels.index(level), 'kept_macs')
-            )
-            raise MethodError(f'{place}: level {level.name}: {fault}') from None
-        plan = graph.plan(keep)
-        small = compact(model, plan)
-        error = graph.verify(model, small, plan)
-        if not error <= TOLERANCE[graph.dtype]:
-            raise ChannelError(
-                f'level {level.name}: the compact network differs from the masked one by '
-                f'{error:.1e}; name the layers that it must not touch in prune.keep'
-            )
-        return Cut(small, plan, round(macs(keep)), error)
-
-    def _bounds(self, group: Group) -> Bounds:
+    def bounds(self, graph: ChannelGraph) -> dict[str, Bounds]:
+        """Of every group of ``graph`` (the dense network's, or one that was cut from it)."""
         settings = self.recipe.prune
-        return group_bounds(
-            group.width, group.tied, self._dense_widths.get(group.name, group.width),
-            min_channels=settings.min_channels, round_to=settings.round_to,
-            max_cut=settings.max_cut,
+        return {
+            group.name: group_bounds(
+                group.width, group.tied, self._dense_widths.get(group.name, group.width),
+                min_channels=settings.min_channels, round_to=settings.round_to,
+                max_cut=settings.max_cut,
+            )
+            for group in graph.groups
+        }
+
+    def budget(self, graph: ChannelGraph, level: LevelSection) -> Budget:
+        """Of a level; one that asks for a latency starts with as large a share of the MACs."""
+        kind: BudgetKind = 'params' if level.kind == 'kept_params' else 'macs'
+        return self.budget_of(graph, kind, level.share)
+
+    def budget_of(self, graph: ChannelGraph, kind: BudgetKind, share: float) -> Budget:
+        """``share`` of the dense network's MACs or parameters."""
+        full = float(getattr(self.dense_cost, kind))
+
+        def cost(keep: Keep) -> float:
+            return float(getattr(graph.cost(keep), kind))
+
+        return Budget(kind, share * full, full, cost)
+
+
+def cut_to(graph: ChannelGraph, model: nn.Module, keep: Keep, level: str) -> Cut:
+    """Cut ``model`` (which stays as it is), and prove the result.
+
+    Raises:
+        ChannelError: the compact network does not reproduce the masked one.
+    """
+    plan = graph.plan(keep)
+    small = compact(model, plan)
+    error = graph.verify(model, small, plan)
+    if not error <= TOLERANCE[graph.dtype]:
+        raise ChannelError(
+            f'level {level}: the compact network differs from the masked one by '
+            f'{error:.1e}; name the layers that it must not touch in prune.keep'
         )
+    return Cut(small, plan, graph.cost(keep), error)
 
 
 def traced(model: nn.Module, recipe: Recipe, task: LearningTask) -> ChannelGraph:
@@ -142,21 +141,73 @@ def traced(model: nn.Module, recipe: Recipe, task: LearningTask) -> ChannelGraph
     return ChannelGraph.trace(model, task.example_input(), keep=recipe.prune.keep)
 
 
+def checked_scores(
+    scores: object, graph: ChannelGraph, method: str, *, residual: bool, gone: PruningPlan
+) -> Scores:
+    """Scores as allocators take them: a slip of a method is named and not half applied.
+
+    Branches that cannot be cut on their own are left out; channels that ``gone`` has cut already
+    score -inf.
+
+    Raises:
+        MethodError: a group or branch has no scores, or not as many as channels.
+    """
+    if not isinstance(scores, Mapping):
+        raise MethodError(f'method {method}: scores must be a mapping, not {type(scores)}')
+    checked: dict[str, Tensor | dict[str, Tensor]] = {}
+    for group in graph.groups:
+        given = scores.get(group.name)
+        if not isinstance(given, Mapping):
+            values = _one_score(given, group, method)
+            alive = torch.stack([_alive(group, slot.module, gone) for slot in group.producers])
+            checked[group.name] = values.masked_fill(~alive.any(0), -torch.inf)
+            continue
+        if not residual:
+            raise MethodError(
+                f'method {method}: group {group.name} is scored branch by branch, but the method '
+                'does not say residual=True'
+            )
+        own = {slot.module for slot in group.producers if slot.parameter in graph.branches}
+        scored = {
+            module: _one_score(values, group, method).masked_fill(
+                ~_alive(group, module, gone), -torch.inf
+            )
+            for module, values in given.items() if module in own
+        }
+        if not scored:
+            raise MethodError(
+                f'method {method}: {group.name}: none of {", ".join(given)} can be cut on its own'
+            )
+        checked[group.name] = scored
+    return checked
+
+
+def _one_score(values: object, group: Group, method: str) -> Tensor:
+    if not isinstance(values, Tensor) or tuple(values.shape) != (group.width,):
+        shape = tuple(values.shape) if isinstance(values, Tensor) else None
+        raise MethodError(
+            f'method {method}: group {group.name} needs {group.width} scores, got {shape}'
+        )
+    if bool(torch.isnan(values).any()):
+        raise MethodError(f'method {method}: a score of group {group.name} is not a number')
+    return values.detach().to('cpu', torch.float64)
+
+
+def _alive(group: Group, module: str, gone: PruningPlan) -> Tensor:
+    """Bool [width]: which choices of a producer an earlier cut has left."""
+    alive = torch.ones(group.width, dtype=torch.bool)
+    for slot in group.producers:
+        if slot.module != module:
+            continue
+        for cut in gone.cuts:
+            if (cut.parameter, cut.dim) == (slot.parameter, slot.dim):
+                kept = torch.zeros(cut.size, dtype=torch.bool)
+                kept[list(cut.kept)] = True
+                alive &= kept[group.members[slot]].all(1)
+    return alive
+
+
 def _first(group: Group, count: int) -> Tensor:
     mask = torch.zeros(group.width, dtype=torch.bool)
     mask[:count] = True
     return mask
-
-
-def _check_scores(scores: object, graph: ChannelGraph, method: str) -> None:
-    """Third-party scores are checked here, so that a slip is named and not half applied."""
-    assert isinstance(scores, dict)
-    for group in graph.groups:
-        values = scores.get(group.name)
-        if values is None or tuple(values.shape) != (group.width,):
-            shape = None if values is None else tuple(values.shape)
-            raise MethodError(
-                f'method {method}: group {group.name} needs {group.width} scores, got {shape}'
-            )
-        if bool(torch.isnan(values).any()):
-            raise MethodError(f'method {method}: a score of group {group.name} is not a number')

@@ -2,30 +2,37 @@
 # SPDX-License-Identifier: Apache-2.0
 """The vocabulary in which every pruning method is written.
 
-A method is a composition of slots (shared specification, METHODS.md 5.2): who matters
-(`ImportanceScore`) and how many stay where (`RatioAllocator`). The slots that only some methods
-fill (a sparsity regulariser and a mask controller during training, a search over structures)
-come with those methods; the driver is the same for all.
+A `Method` is a composition of slots (METHODS.md 5.2) and fills only those it needs. What a slot
+has to know comes in one `LevelContext`. Slots describe; what has state while a phase runs (a
+`FitHook`, a `SoftMasks`, a `SearchRun`) is made by their ``begin``. The driver is the same for
+all methods and owns training, compaction, proof, resuming and export.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
-from torch import Tensor, nn
+from torch import nn
+
+from uav_prune_perception.training.fit import FitHook
 
 if TYPE_CHECKING:
-    from uav_prune_perception.channels import ChannelGraph
+    from uav_prune_perception.channels import ChannelGraph, Cost
     from uav_prune_perception.training.task import LearningTask
 
-# One number for each channel of a group: float32 [width], larger = keep.
-Scores = Mapping[str, Tensor]
-# Which channels stay: bool [width] by group name.
-Keep = dict[str, Tensor]
-# Multiply-accumulates of the network with these channels.
+# One number for each channel of a group: float [width], larger = keep; -inf: the channel is gone
+# already (a level that follows another one, with residual reconstruction). With residual
+# reconstruction a coupled group may have {producer's module path: float [width]} instead.
+Scores = Mapping[str, Any]
+# Which channels stay: bool [width] by group name (or {producer's module path: bool [width]}).
+Keep = dict[str, Any]
+# Price of the network with these channels.
 CostOf = Callable[[Keep], float]
+Recovery = Literal['finetune', 'retrain', 'scratch', 'none']
+BudgetKind = Literal['macs', 'params']
 
 
 class MethodError(ValueError):
@@ -50,34 +57,229 @@ class Bounds:
         return width if count >= width else max(self.least, min(width, rounded))
 
 
+@dataclass(frozen=True)
+class Budget:
+    """What a level may cost, and what a choice of channels costs.
+
+    A level that asks for a measured latency reaches the slots as a budget of MACs: the driver
+    searches the MACs that have this latency.
+
+    Attributes:
+        kind: what is counted.
+        target: as many as the level may have.
+        full: as many as the dense network has.
+        cost: of a `Keep` of the context's graph, in the same unit; analytic, well below 10 ms.
+    """
+
+    kind: BudgetKind
+    target: float
+    full: float
+    cost: CostOf
+
+    @property
+    def share(self) -> float:
+        """Part of the dense network that may stay, 0..1."""
+        return self.target / self.full
+
+    def miss(self, keep: Keep) -> float:
+        """How far ``keep`` is from the target, relative to it."""
+        return abs(self.cost(keep) - self.target) / self.target
+
+    def text(self, value: float) -> str:
+        """``12.345 M MACs``."""
+        return f'{value / 1e6:.3f} M {"MACs" if self.kind == "macs" else "parameters"}'
+
+
+@dataclass(frozen=True)
+class LevelContext:
+    """Everything that a slot may want to know about the work at hand.
+
+    Attributes:
+        model: the network to work on, in evaluation mode on the CPU. A slot leaves it as it is,
+            except a hook's, which is handed the network in training.
+        graph: its channels.
+        task: data, loss, accuracy. Splits: train to learn and calibrate, val to select.
+        bounds: by group name.
+        budget: of the level; None in a phase that all levels share.
+        level: its name, or the phase's.
+        seed: of all chance in the slot; differs from level to level.
+        reporter: is told.
+        dense: the trained dense network (also the teacher); None if the method trains none.
+        dense_cost: of the dense network.
+        folder: for files that the slot wants to leave to later runs of the same level.
+        device: where a slot may compute: 'cpu', 'cuda', ...
+    """
+
+    model: nn.Module
+    graph: ChannelGraph
+    task: LearningTask
+    bounds: Mapping[str, Bounds]
+    budget: Budget | None
+    level: str
+    seed: int
+    reporter: Reporter
+    dense: nn.Module | None
+    dense_cost: Cost
+    folder: Path | None = None
+    device: str = 'cpu'
+
+    @property
+    def asked(self) -> Budget:
+        """The budget, where there must be one."""
+        assert self.budget is not None, 'only a level has a budget'
+        return self.budget
+
+
 class ImportanceScore(Protocol):
     """Says which channels matter."""
 
-    def score(self, model: nn.Module, graph: ChannelGraph, task: LearningTask) -> Scores:
-        """A score for every channel of every group of ``graph``."""
+    def score(self, context: LevelContext) -> Scores:
+        """A score for every channel of every group of ``context.graph``."""
         ...
 
 
 class RatioAllocator(Protocol):
     """Says how many channels stay in which group."""
 
-    def allocate(
-        self, scores: Scores, cost: CostOf, target_macs: float, bounds: Mapping[str, Bounds]
-    ) -> Keep:
-        """Choose the channels that stay so that the network costs ``target_macs`` within 1 %.
+    def allocate(self, scores: Scores, budget: Budget, context: LevelContext) -> Keep:
+        """Choose the channels that stay so that they cost ``budget.target`` within 1 %.
+
+        The budget is an argument of its own because the driver varies it when it searches for a
+        latency; it may be called several times with the same scores.
 
         Raises:
-            MethodError: the budget cannot be reached within the bounds.
+            MethodError: the budget cannot be reached within ``context.bounds``.
         """
+        ...
+
+
+class SparseTraining(Protocol):
+    """Regularised training of the dense network before the first cut, shared by all levels."""
+
+    def begin(self, context: LevelContext) -> FitHook:
+        """The hook of that training; ``context.model`` is the network that will be trained."""
+        ...
+
+
+class SoftMasks(FitHook):
+    """A hook that masks channels while the network learns, and lets them come back."""
+
+    def keep(self, budget: Budget) -> Keep:
+        """The final cut, which costs ``budget.target`` within 1 %; called after training."""
+        raise NotImplementedError
+
+
+class SoftPruning(Protocol):
+    """The level is made by one training run with masks; what they hold at the end is the cut."""
+
+    @property
+    def start(self) -> Literal['scratch', 'dense']:
+        """What the run starts from: initial weights, or those of the level above."""
+        ...
+
+    def begin(self, context: LevelContext) -> SoftMasks:
+        """The hook of one run; ``context.model`` is the network that will be trained."""
+        ...
+
+
+@dataclass(frozen=True)
+class Trial:
+    """What came of one proposal.
+
+    Attributes:
+        index: number of the proposal, from 0.
+        keep: the proposal.
+        accuracy: on the validation split, after the short training of ``search:``.
+        cost: by the level's budget.
+    """
+
+    index: int
+    keep: Keep
+    accuracy: float
+    cost: float
+
+
+class SearchRun(Protocol):
+    """A search in progress. Its state is saved after every trial."""
+
+    def propose(self) -> Keep | None:
+        """The next structure to try: also which filters it inherits; None ends the search."""
+        ...
+
+    def inherit(self, small: nn.Module, keep: Keep) -> None:
+        """Change what the compact candidate starts with; as it comes, it has all kept weights."""
+        ...
+
+    def tell(self, trial: Trial) -> bool:
+        """Take in a result; True if it is the best so far: the driver keeps its weights."""
+        ...
+
+    def best(self) -> Keep:
+        """The structure that won; one for which `tell` said True."""
+        ...
+
+    def state_dict(self) -> dict[str, Any]:
+        """Tensors, numbers, strings, lists and dicts of them; random state included."""
+        ...
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Take back what `state_dict` gave."""
+        ...
+
+
+class StructureSearch(Protocol):
+    """Tries structures and judges them by their accuracy after a short training."""
+
+    def begin(self, context: LevelContext, scores: Scores | None) -> SearchRun:
+        """Start a search; ``scores`` are the method's, if it has that slot."""
+        ...
+
+    def trials(self) -> int:
+        """About how many proposals there will be, for the progress bar."""
         ...
 
 
 @dataclass(frozen=True)
 class Method:
-    """A pruning method: its parts, by slot."""
+    """A pruning method: its parts, by slot.
 
-    score: ImportanceScore
-    allocator: RatioAllocator
+    How a level's channels are chosen: by ``in_training`` if it is filled, else by ``search``,
+    else by ``score`` and ``allocator``.
+
+    Attributes:
+        score: who matters.
+        allocator: how many stay where; None: what ``prune.allocation`` says.
+        sparse: a phase before the first cut; its settings are ``sparse:`` in the recipe.
+        in_training: the level is made in one training run; its settings are ``soft:``, or
+            ``train:`` where the recipe has no ``soft:``.
+        search: the level is searched; the settings of each trial are ``search:``.
+        residual: branches of an addition keep channels of their own.
+        recovery: after the cut. ``finetune``: with the settings of ``finetune:``; ``retrain``:
+            with those of ``train:``, from the weights that the cut left; ``scratch``: likewise
+            from initial weights; ``none``. ``prune.recovery`` overrides it.
+        meets_budget: False only where the paper's method has no budget (the result is reported
+            as it comes).
+    """
+
+    score: ImportanceScore | None = None
+    allocator: RatioAllocator | None = None
+    sparse: SparseTraining | None = None
+    in_training: SoftPruning | None = None
+    search: StructureSearch | None = None
+    residual: bool = False
+    recovery: Recovery = 'finetune'
+    meets_budget: bool = True
+
+    def __post_init__(self) -> None:
+        if self.in_training is not None and self.search is not None:
+            raise MethodError('a method has masks in training or a search, not both')
+        if self.score is None and self.in_training is None and self.search is None:
+            raise MethodError('a method needs a score, masks in training or a search')
+
+    @property
+    def needs_dense(self) -> bool:
+        """Whether a level starts from a trained dense network."""
+        return self.in_training is None or self.in_training.start == 'dense'
 
 
 class Reporter(Protocol):

@@ -17,11 +17,13 @@ from uav_prune_perception.ladder.writer import check_target
 from uav_prune_perception.training.task import LearningTask
 from uav_prune_perception.training.task_factory import make_task
 
-from .driver import BuiltLevel, Driver, base_key
+from .driver import Driver
 from .interfaces import Reporter
 from .recipe import Recipe
 from .recipe_source import KeyPath, RecipeError
+from .registry import make_method
 from .run_folder import RunFolder, fingerprint
+from .stages import BuiltLevel, base_key
 
 RUNS = '.uav_prune'
 
@@ -54,11 +56,12 @@ def prune(
     """
     target = Path(output).expanduser().absolute()
     check_target(target, overwrite=overwrite)
+    method = make_method(recipe)
     task = open_task(recipe, reporter)
     key = base_key(recipe, task)
     folder = Path(run_folder) if run_folder else target.parent / RUNS / f'{recipe.name}-{key}'
     with RunFolder(folder, fresh=fresh) as run:
-        levels = Driver(recipe, task, run, reporter).build()
+        levels = Driver(recipe, method, task, run, reporter).build()
         exported = [_export(level, recipe, task, run, reporter) for level in levels]
         reporter.phase('measuring latency, levels taking turns', recipe.export.profile_runs)
         profiles = profile_levels(

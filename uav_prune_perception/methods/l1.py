@@ -9,26 +9,20 @@ coupled (by a residual connection, say) are averaged with equal say.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from .interfaces import Scores
-
-if TYPE_CHECKING:
-    from uav_prune_perception.channels import ChannelGraph
-    from uav_prune_perception.training.task import LearningTask
+from .interfaces import LevelContext, Scores
 
 
 class L1Magnitude:
     """`ImportanceScore`; needs no data."""
 
-    def score(self, model: nn.Module, graph: ChannelGraph, task: LearningTask) -> Scores:
+    def score(self, context: LevelContext) -> Scores:
         """Mean over the group's producers of norm / mean norm of the layer: about 1 each."""
-        weights = dict(model.named_parameters(remove_duplicate=False))
+        weights = dict(context.model.named_parameters(remove_duplicate=False))
         scores: dict[str, Tensor] = {}
-        for group in graph.groups:
+        for group in context.graph.groups:
             layers = [
                 layer_norms(weights[slot.parameter], slot.dim)[group.members[slot]].mean(dim=1)
                 for slot in group.producers

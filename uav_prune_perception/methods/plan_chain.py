@@ -17,10 +17,13 @@ def chained(first: PruningPlan | None, second: PruningPlan) -> PruningPlan:
         second: from that compact network on.
 
     Raises:
-        MethodError: ``second`` is not a plan of what ``first`` makes.
+        MethodError: ``second`` is not a plan of what ``first`` makes, or ``first`` has branches
+            with channels of their own (cut those in the dense shape: `expansion.expanded`).
     """
     if first is None:
         return second
+    if first.placements and second.cuts:
+        raise MethodError('no plan can follow one with residual reconstruction')
     cuts = {(cut.parameter, cut.dim): cut for cut in first.cuts}
     for cut in second.cuts:
         earlier = cuts.get((cut.parameter, cut.dim))
@@ -40,4 +43,5 @@ def chained(first: PruningPlan | None, second: PruningPlan) -> PruningPlan:
     kept_of = dict(first.kept)
     for name, (kept_now, width) in second.kept.items():
         kept_of[name] = (kept_now, first.kept.get(name, (width, width))[1])
-    return PruningPlan(tuple(cuts.values()), attributes, kept_of)
+    placements = {**first.placements, **second.placements}
+    return PruningPlan(tuple(cuts.values()), attributes, kept_of, placements)

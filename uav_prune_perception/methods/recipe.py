@@ -13,6 +13,7 @@ from typing import Any, Literal, Union, get_args, get_origin
 
 from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, ValidationError, model_validator
 
+from .interfaces import Recovery
 from .recipe_source import KeyPath, RecipeError, RecipeSource, assign, read_source
 
 NAME = r'^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$'
@@ -55,22 +56,46 @@ class FitSection(Section):
 
 
 class FinetuneSection(FitSection):
-    """Training after each cut."""
+    """A training phase that may have the dense network as its teacher."""
 
     distil: bool = False
 
 
-class LevelSection(Section):
-    """One rung of the ladder."""
+LevelKind = Literal['kept_macs', 'kept_params', 'latency']
+LEVEL_KINDS: tuple[LevelKind, ...] = get_args(LevelKind)
 
-    kept_macs: float = Field(gt=0, le=1)
+
+class LevelSection(Section):
+    """One rung of the ladder: a share of the dense network's cost, counted or measured."""
+
+    kept_macs: float | None = Field(default=None, gt=0, le=1)
+    kept_params: float | None = Field(default=None, gt=0, le=1)
+    latency: float | None = Field(
+        default=None, gt=0, le=1, description='measured with ONNX Runtime on this machine'
+    )
     name: str = Field(default='', pattern=r'^$|' + NAME)
 
     @model_validator(mode='after')
-    def _default_name(self) -> LevelSection:
+    def _one_budget(self) -> LevelSection:
+        given = [kind for kind in LEVEL_KINDS if getattr(self, kind) is not None]
+        if len(given) != 1:
+            raise ValueError(
+                f'give one of {", ".join(LEVEL_KINDS)}'
+                + (f', not {" and ".join(given)}' if given else '')
+            )
         if not self.name:  # '70' for 0.70
-            object.__setattr__(self, 'name', f'{100 * self.kept_macs:g}'.replace('.', '_'))
+            object.__setattr__(self, 'name', f'{100 * self.share:g}'.replace('.', '_'))
         return self
+
+    @property
+    def kind(self) -> LevelKind:
+        """Which of its keys is given."""
+        return next(kind for kind in LEVEL_KINDS if getattr(self, kind) is not None)
+
+    @property
+    def share(self) -> float:
+        """The value of that key: part of the dense network's, 0..1."""
+        return float(getattr(self, self.kind))
 
 
 class PruneSection(Section):
@@ -78,7 +103,11 @@ class PruneSection(Section):
 
     levels: tuple[LevelSection, ...] = Field(min_length=1)
     method: str = 'l1'
-    allocation: str = 'global'
+    options: dict[str, Any] = Field(
+        default_factory=dict, description='of the method, which checks them'
+    )
+    allocation: str | None = Field(default=None, description="None: the method's own, or global")
+    recovery: Recovery | None = Field(default=None, description="None: the method's own")
     start: Literal['previous', 'dense'] = Field(default='previous', alias='from')
     round_to: int = Field(default=1, ge=1)
     min_channels: int = Field(default=4, ge=1)
@@ -88,10 +117,14 @@ class PruneSection(Section):
 
     @model_validator(mode='after')
     def _levels_descend(self) -> PruneSection:
-        kept = [level.kept_macs for level in self.levels]
-        if any(lower >= upper for upper, lower in itertools.pairwise(kept)):
-            given = ', '.join(f'{value:g}' for value in kept)
-            raise ValueError(f'levels: kept_macs must fall from level to level, not {given}')
+        for kind in LEVEL_KINDS:
+            kept = [level.share for level in self.levels if level.kind == kind]
+            if any(lower >= upper for upper, lower in itertools.pairwise(kept)):
+                given = ', '.join(f'{value:g}' for value in kept)
+                raise ValueError(f'levels: {kind} must fall from level to level, not {given}')
+        whole = [index for index, level in enumerate(self.levels) if level.share == 1.0]
+        if whole not in ([], [0]):
+            raise ValueError('levels: only the first level can be the dense network (share 1.0)')
         names = [level.name for level in self.levels]
         if len(set(names)) != len(names):
             raise ValueError(f'levels: two levels have the same name: {", ".join(names)}')
@@ -116,7 +149,11 @@ class Recipe(Section):
     network: NetworkSection
     train: FitSection
     prune: PruneSection
-    finetune: FinetuneSection
+    finetune: FinetuneSection | None = None
+    sparse: FitSection | None = Field(default=None, description='sparse training before cuts')
+    soft: FinetuneSection | None = Field(default=None, description='training with masks')
+    search: FitSection | None = Field(default=None, description='each trial of a search')
+    retrain: FinetuneSection | None = Field(default=None, description='recovery: retrain')
     export: ExportSection = ExportSection()
     _source: RecipeSource | None = PrivateAttr(default=None)
 
@@ -130,9 +167,14 @@ class Recipe(Section):
         """As plain JSON values, with every default written out."""
         return self.model_dump(mode='json', by_alias=True)
 
+    @property
+    def source(self) -> RecipeSource:
+        """Where the values stand."""
+        return self._source if self._source is not None else RecipeSource(self.name, {})
+
     def place(self, path: KeyPath) -> str:
         """Where the value at ``path`` was given: ``file:line``."""
-        return self._source.place(path) if self._source is not None else self.name
+        return self.source.place(path)
 
 
 def load_recipe(path: str | Path, assignments: Sequence[str] = ()) -> Recipe:
@@ -162,21 +204,38 @@ def check_recipe(source: RecipeSource) -> Recipe:
         recipe._source = source
         return recipe
     except ValidationError as error:
-        faults = [_fault(item, source) for item in error.errors()]
+        raise first_fault(error, source, Recipe) from None
+
+
+def first_fault(
+    error: ValidationError, source: RecipeSource, model: type[BaseModel], under: KeyPath = ()
+) -> RecipeError:
+    """The fault to show first, as an error that leads to its line.
+
+    Args:
+        error: what the check of ``model`` raised.
+        source: where the values stand.
+        model: whose keys there are.
+        under: path of what was checked, in the recipe.
+    """
+    faults = [_fault(item, source, model, under) for item in error.errors()]
     faults.sort(key=lambda fault: fault[0])
     more = len(faults) - 1
     tail = f' (and {more} more fault{"s" if more > 1 else ""})' if more else ''
-    raise RecipeError(faults[0][1] + tail)
+    return RecipeError(faults[0][1] + tail)
 
 
-def _fault(item: Any, source: RecipeSource) -> tuple[int, str]:
-    path: KeyPath = tuple(item['loc'])
+def _fault(
+    item: Any, source: RecipeSource, model: type[BaseModel], under: KeyPath
+) -> tuple[int, str]:
+    path: KeyPath = (*under, *item['loc'])
     dotted = '.'.join(str(part) for part in path)
     kind = item['type']
     if kind == 'extra_forbidden':
-        known = _keys_at(path[:-1])
+        known = _keys_at(model, item['loc'][:-1])
         near = difflib.get_close_matches(str(path[-1]), known, n=1, cutoff=0.5)
-        hint = f'did you mean "{near[0]}"?' if near else f'there are {", ".join(known)}'
+        there = f'there are {", ".join(known)}' if known else 'there is none'
+        hint = f'did you mean "{near[0]}"?' if near else there
         message = f'{dotted}: no such key; {hint}'
     elif kind == 'missing':
         message = f'{dotted}: is missing'
@@ -192,9 +251,8 @@ def _fault(item: Any, source: RecipeSource) -> tuple[int, str]:
     return rank, f'{source.place(path)}: {message}'
 
 
-def _keys_at(path: KeyPath) -> list[str]:
-    """The keys that a recipe may have at ``path``."""
-    model: Any = Recipe
+def _keys_at(model: Any, path: KeyPath) -> list[str]:
+    """The keys that ``model`` may have at ``path``."""
     for part in path:
         if isinstance(part, int):
             continue

@@ -97,6 +97,17 @@ class RunFolder:
         """Where a stage in progress may keep its checkpoint."""
         return self.path / f'{name}-{key}.checkpoint'
 
+    def scratch(self, name: str, key: str) -> Path:
+        """A folder where a stage in progress may keep what it likes; made when first asked for."""
+        folder = self.path / f'{name}-{key}.work'
+        folder.mkdir(exist_ok=True)
+        return folder
+
+    def forget(self, name: str, key: str) -> None:
+        """Remove what a stage in progress has kept: it is finished."""
+        self.checkpoint(name, key).unlink(missing_ok=True)
+        shutil.rmtree(self.path / f'{name}-{key}.work', ignore_errors=True)
+
     def _claim(self) -> None:
         if self.path.exists() and not self.path.is_dir():
             raise RunFolderError(f'{self.path}: is a file, not a run folder')

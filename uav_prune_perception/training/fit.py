@@ -28,7 +28,14 @@ FREE_SETTINGS = ('threads', 'device', 'evaluate_every')
 
 
 class FitHook:
-    """What a pruning method may add to training; every method does nothing by default."""
+    """What a pruning method may add to training; every method does nothing by default.
+
+    Order in a step: `before_loss`, the loss, `penalty`, `after_backward`, the optimiser's step,
+    `after_step`; then, at the end of an epoch, `after_epoch`.
+    """
+
+    def before_loss(self, model: nn.Module, images: Tensor, targets: Any) -> None:
+        """A batch is about to be learnt, on the model's device; targets as the task's loss."""
 
     def penalty(self, model: nn.Module) -> Tensor | None:
         """Scalar to add to the loss."""
@@ -148,6 +155,8 @@ class _Run:
         for group in self.optimizer.param_groups:
             group['lr'] = lr
         self.optimizer.zero_grad(set_to_none=True)
+        for hook in self.hooks:
+            hook.before_loss(model, images, targets)
         loss = self.task.loss(model, images, targets, self.teacher)
         for hook in self.hooks:
             penalty = hook.penalty(model)

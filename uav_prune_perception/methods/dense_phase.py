@@ -1,0 +1,94 @@
+# Copyright 2026 uav_prune_perception contributors
+# SPDX-License-Identifier: Apache-2.0
+"""Before the first cut: does the network fit the data, and what is the dense network?"""
+
+from __future__ import annotations
+
+import torch
+from torch import nn
+
+from uav_prune_perception.channels import ChannelGraph
+from uav_prune_perception.networks.weights import WeightsError, load_weights
+
+from .recipe_source import RecipeError
+from .stages import NOTHING_CUT, BuiltLevel, Stages, Training, base_key
+
+PHASES = ('train', 'sparse', 'soft', 'search', 'finetune', 'retrain')
+
+
+def check_devices(stages: Stages) -> None:
+    """Every phase can compute where it is told to.
+
+    Raises:
+        RecipeError: names the line.
+    """
+    for phase in PHASES:
+        section = getattr(stages.recipe, phase)
+        if section is None:
+            continue
+        try:
+            torch.empty(0, device=section.device)
+        except (RuntimeError, AssertionError) as error:
+            reason = (str(error).splitlines() or ['no reason given'])[0][:120]
+            place = stages.recipe.place((phase, 'device'))
+            raise RecipeError(
+                f'{place}: {phase}.device: "{section.device}" cannot be used here: {reason}'
+            ) from None
+
+
+def check_fit(stages: Stages, model: nn.Module) -> None:
+    """The network answers the data's pictures in the form that the task reads.
+
+    Raises:
+        RecipeError: says what it gives and what was wanted.
+    """
+    task, recipe = stages.task, stages.recipe
+    example, classes = task.example_input(), len(task.classes)
+    detection = task.kind == 'detection'
+    try:
+        with torch.no_grad():
+            output = model(example)
+        found = tuple(output.shape)
+    except (RuntimeError, ValueError, TypeError, AttributeError) as error:
+        found, reason = (), f' ({" ".join(str(error).split())[:160]})'
+    else:
+        reason = ''
+    rank, rows = (3, 4 + classes) if detection else (2, classes)
+    if len(found) == rank and found[1] == rows:
+        return
+    wanted = f'[1, {rows}, candidates]' if detection else f'[1, {rows}]'
+    raise RecipeError(
+        f'{recipe.place(("network",))}: network {recipe.network.name} does not fit '
+        f'the {task.kind} data: for pictures {list(example.shape)} it gives '
+        f'{list(found) if found else "an error"}{reason}, wanted {wanted}'
+    )
+
+
+def start_weights(stages: Stages, model: nn.Module) -> None:
+    """Load what the recipe's network starts from, if anything.
+
+    Raises:
+        RecipeError: the file does not fit.
+    """
+    recipe = stages.recipe
+    weights = recipe.network.weights
+    if weights is None:
+        return
+    try:
+        load_weights(model, weights, strict=recipe.train.epochs == 0)
+    except WeightsError as error:
+        place = recipe.place(('network', 'weights'))
+        raise RecipeError(f'{place}: {error}') from None
+
+
+def dense_network(stages: Stages, model: nn.Module, graph: ChannelGraph) -> BuiltLevel:
+    """Train the dense network, or find it trained."""
+    recipe = stages.recipe
+    stage = ('dense', base_key(recipe, stages.task))
+    found = stages.found(stage)
+    if found is not None:
+        return found
+    start_weights(stages, model)
+    stages.train(model, Training('training the dense network', stage, recipe.train, order=0))
+    macs = round(graph.cost().macs)
+    return stages.finish(stage, model, NOTHING_CUT, macs=(macs, macs))

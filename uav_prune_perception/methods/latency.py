@@ -1,0 +1,137 @@
+# Copyright 2026 uav_prune_perception contributors
+# SPDX-License-Identifier: Apache-2.0
+"""A level that asks for a measured latency: the MACs that have it are searched by measuring.
+
+Every figure is a ratio of two engines that take turns, so that a busy moment of the machine hits
+both. The ratio's uncertainty is estimated from the same run and is part of what is promised.
+"""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from torch import Tensor, nn
+
+from uav_prune_perception.export.onnx_export import export_onnx
+from uav_prune_perception.export.verification import open_engine
+
+from .interfaces import MethodError
+
+PROMISE = 0.01  # of the asked latency, where the measurement can tell
+NEAR = 0.05  # of the asked latency: taken with a warning on a machine too busy for the promise
+MEASUREMENTS = 8
+WARM_UP = 5
+BLOCKS = 10
+
+
+@dataclass(frozen=True)
+class LatencyRatio:
+    """Latency over that of the dense network, with its standard error."""
+
+    value: float
+    error: float
+
+    def __str__(self) -> str:
+        return f'{self.value:.1%} +- {self.error:.1%} of the dense latency'
+
+    def meets(self, asked: float) -> bool:
+        """Within 1 % of what was asked, or not to be told from it (two standard errors)."""
+        return abs(self.value - asked) <= max(PROMISE * asked, 2 * self.error)
+
+
+class LatencyMeter:
+    """Measures networks against the dense one, with ONNX Runtime on this machine.
+
+    Args:
+        dense: the dense network; its weights do not matter.
+        example: float32 [1, C, H, W].
+        threads: of the engines; 0 = one for each usable core.
+        runs: timed pairs of a measurement.
+    """
+
+    def __init__(
+        self, dense: nn.Module, example: Tensor, *, threads: int = 0, runs: int = 100
+    ) -> None:
+        self._example, self._threads, self._runs = example, threads, runs
+        self._dense = self._engine(dense)
+
+    def ratio(self, model: nn.Module) -> LatencyRatio:
+        """Latency of ``model``: quotient of medians, error from blocks of the same run.
+
+        Raises:
+            ExportError: the network cannot be exported.
+        """
+        picture = self._example.numpy()
+        engines = (self._dense, self._engine(model))
+        times = np.zeros((self._runs, 2))
+        for turn in range(-WARM_UP, self._runs):
+            for column, engine in enumerate(engines):
+                start = time.perf_counter()
+                engine.infer(picture)
+                if turn >= 0:
+                    times[turn, column] = time.perf_counter() - start
+        parts = [np.median(block, axis=0) for block in np.array_split(times, BLOCKS)]
+        ratios = np.array([own / dense for dense, own in parts])
+        dense, own = np.median(times, axis=0)
+        # The median of block ratios varies about 1.25 times as much as their mean would.
+        error = 1.25 * ratios.std(ddof=1) / np.sqrt(len(ratios))
+        return LatencyRatio(float(own / dense), float(error))
+
+    def _engine(self, model: nn.Module):  # type: ignore[no-untyped-def]
+        with tempfile.TemporaryDirectory(prefix='uav_prune_') as folder:
+            path = export_onnx(
+                model, self._example, Path(folder) / 'model.onnx', input_name='x', output_name='y'
+            )
+            return open_engine(path, threads=self._threads)
+
+
+def search_latency(
+    build: Callable[[float], nn.Module],
+    meter: LatencyMeter,
+    asked: float,
+    tell: Callable[[float, LatencyRatio], None] = lambda share, ratio: None,
+) -> tuple[float, LatencyRatio]:
+    """The share of MACs whose network has the asked latency, by few measurements.
+
+    False position on (share, latency): starts between (0, 0) and (1, 1), which latency roughly
+    follows, and never leaves the bracket.
+
+    Args:
+        build: makes a network with this share of the dense network's MACs.
+        meter: measures it.
+        asked: latency over the dense network's, 0..1.
+        tell: hears of every measurement.
+
+    Raises:
+        MethodError: the nearest is more than 5 % off.
+    """
+    low, high = (0.0, 0.0), (1.0, 1.0)
+    nearest: tuple[float, LatencyRatio] | None = None
+    fault = ''
+    for _ in range(MEASUREMENTS):
+        slope = (asked - low[1]) / max(high[1] - low[1], 1e-6)
+        share = low[0] + (high[0] - low[0]) * min(0.9, max(0.1, slope))
+        try:
+            found = meter.ratio(build(share))
+        except MethodError as error:  # narrower than the bounds allow
+            fault, low = f' ({error})', (share, 0.0)
+            continue
+        tell(share, found)
+        if nearest is None or abs(found.value - asked) < abs(nearest[1].value - asked):
+            nearest = (share, found)
+        if found.meets(asked):
+            return share, found
+        low, high = ((share, found.value), high) if found.value < asked else (
+            low, (share, found.value))
+    if nearest is not None and abs(nearest[1].value - asked) <= NEAR * asked:
+        return nearest
+    best = f'the nearest measured is {nearest[1]}' if nearest else 'nothing could be measured'
+    raise MethodError(
+        f'asked for {asked:.1%} of the dense latency, {best} after {MEASUREMENTS} '
+        f'measurements{fault}; try it on a quieter machine, or ask for kept_macs'
+    )

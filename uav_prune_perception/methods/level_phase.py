@@ -1,0 +1,289 @@
+# Copyright 2026 uav_prune_perception contributors
+# SPDX-License-Identifier: Apache-2.0
+"""One level: choose its channels in the method's way, cut, recover, judge.
+
+The cut is a stage of its own in the run folder, so that what took long (masks in training, a
+search, measuring) is never done twice and an interrupted recovery goes on with the same network.
+"""
+
+from __future__ import annotations
+
+import copy
+import dataclasses
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from torch import nn
+
+from uav_prune_perception.channels import ChannelGraph, PruningPlan, compact, load_pruned
+from uav_prune_perception.training.recalibrate import recalibrate_batchnorm
+
+from .allocation import TOLERANCE as BUDGET_TOLERANCE
+from .allocation import Uniform
+from .cutting import Cut, Limits, checked_scores, cut_to, traced
+from .expansion import expanded
+from .interfaces import Budget, Keep, LevelContext, Method, MethodError, Scores
+from .l1 import L1Magnitude
+from .latency import LatencyMeter, LatencyRatio, search_latency
+from .plan_chain import chained
+from .recipe import FinetuneSection, FitSection, LevelSection
+from .run_folder import fingerprint
+from .search_phase import searched
+from .stages import NOTHING_CUT, BuiltLevel, Stages, Training, deciding
+
+Choose = Callable[[Budget], Keep]
+
+
+class LevelPhase:
+    """Makes the levels below the dense network.
+
+    Args:
+        stages: of the job.
+        method: checked.
+        limits: what may be cut.
+        dense: the trained dense network; None if the method needs none.
+        base: fingerprint of data, network and training.
+    """
+
+    def __init__(
+        self, stages: Stages, method: Method, limits: Limits, dense: BuiltLevel | None, base: str
+    ) -> None:
+        self.stages, self.method, self.limits = stages, method, limits
+        self.dense, self.base = dense, base
+        self._meter: LatencyMeter | None = None
+
+    def build(self, section: LevelSection, above: BuiltLevel | None) -> BuiltLevel:
+        """A level, or the same from an earlier run.
+
+        Args:
+            section: of the recipe.
+            above: what it is cut from; None where the method starts from scratch.
+        """
+        recipe = self.stages.recipe
+        settings = recipe.prune.model_dump(mode='json', exclude={'levels', 'start', 'recovery'})
+        phases = [deciding(getattr(recipe, phase)) for phase in ('soft', 'search')]
+        threads = recipe.export.threads if section.kind == 'latency' else None
+        cut_key = fingerprint(
+            self.base, above.key if above else None, section.kind, section.share, settings,
+            phases, threads,
+        )
+        training = self._recovery(section, cut_key)
+        teacher = self._teacher(training.section)
+        stage = training.stage
+        found = self.stages.found(stage)
+        if found is not None:
+            return found
+        model, plan, facts = self._cut_stage(section, above, cut_key)
+        if self.method.recovery == 'scratch':
+            model = compact(self.stages.fresh_network(), plan)
+        if self.method.recovery != 'none':
+            self.stages.train(model, training, teacher=teacher)
+        return self.stages.finish(
+            stage, model, plan, macs=(facts['macs'], round(self.limits.dense_cost.macs)),
+            latency=facts['latency'],
+        )
+
+    def _recovery(self, section: LevelSection, cut_key: str) -> Training:
+        recipe, name, kind = self.stages.recipe, section.name, self.method.recovery
+        settings: FitSection = recipe.train.model_copy(update={'epochs': 0})
+        if kind == 'finetune':
+            assert recipe.finetune is not None, 'checked with the method'
+            settings = recipe.finetune
+        elif kind != 'none':
+            settings = recipe.retrain or recipe.train
+        titles = {'finetune': 'fine-tuning', 'retrain': 'retraining', 'none': ''}
+        title = f'{name}: {titles.get(kind, "training from scratch")}'
+        teacher = self.dense.key if self.dense and _distils(settings) else None
+        key = fingerprint(cut_key, kind, deciding(settings), teacher)
+        return Training(title, (name, key), settings, self._order(section))
+
+    def _teacher(self, section: FitSection | None) -> nn.Module | None:
+        return self.dense.model if self.dense and _distils(section) else None
+
+    def _order(self, section: LevelSection) -> int:
+        return 1 + self.stages.recipe.prune.levels.index(section)
+
+    # -- the cut ----------------------------------------------------------------------------
+
+    def _cut_stage(
+        self, section: LevelSection, above: BuiltLevel | None, key: str
+    ) -> tuple[nn.Module, PruningPlan, dict[str, Any]]:
+        stages, stage = self.stages, (f'cut-{section.name}', key)
+        folder = stages.run.stage(*stage)
+        if folder is None:
+            model, plan, facts = self._cut(section, above, stage)
+
+            def write(folder: Path) -> dict[str, Any]:
+                plan.save(folder, model)
+                return facts
+
+            folder = stages.run.finish(*stage, write)
+            stages.run.forget(*stage)
+        model = load_pruned(stages.fresh_network, folder).eval()
+        return model, PruningPlan.load(folder), stages.run.facts(folder)
+
+    def _cut(
+        self, section: LevelSection, above: BuiltLevel | None, stage: tuple[str, str]
+    ) -> tuple[nn.Module, PruningPlan, dict[str, Any]]:
+        stages, name = self.stages, section.name
+        source, before, gone = self._source(above)
+        graph = traced(source, stages.recipe, stages.task)
+        context = self._context(section, source, graph, stage)
+        if section.kind == 'latency' and (self.method.in_training or self.method.search):
+            context = dataclasses.replace(context, budget=self._likely_budget(section, context))
+        model, choose = self._choice(section, context, gone, stage)
+        stages.reporter.phase(f'{name}: removing channels', 1)
+        cut, ratio = self._made(section, context, model, choose)
+        self._tell(section, cut, ratio)
+        batches = stages.task.calibration_batches(stages.recipe.prune.recalibrate_batches)
+        recalibrate_batchnorm(cut.model, batches)
+        plan = chained(before, cut.plan)
+        facts = {'macs': round(cut.cost.macs), 'latency': ratio.value if ratio else None}
+        return cut.model, plan, facts
+
+    def _source(
+        self, above: BuiltLevel | None
+    ) -> tuple[nn.Module, PruningPlan, PruningPlan]:
+        """What is cut, the plan that led to it, and what is gone from its channels."""
+        if above is None:
+            return self.stages.fresh_network(), NOTHING_CUT, NOTHING_CUT
+        plan = above.plan
+        if plan.placements:
+            return expanded(above.model, plan, self.stages.fresh_network()), NOTHING_CUT, plan
+        return above.model, plan, NOTHING_CUT
+
+    def _context(
+        self, section: LevelSection, model: nn.Module, graph: ChannelGraph, stage: tuple[str, str]
+    ) -> LevelContext:
+        stages, order = self.stages, self._order(section)
+        return LevelContext(
+            model=model, graph=graph, task=stages.task, bounds=self.limits.bounds(graph),
+            budget=self.limits.budget(graph, section), level=section.name,
+            seed=stages.seed(order), reporter=stages.reporter,
+            dense=self.dense.model if self.dense else None,
+            dense_cost=self.limits.dense_cost, folder=stages.run.scratch(*stage),
+            device=stages.recipe.train.device,
+        )
+
+    def _choice(
+        self, section: LevelSection, context: LevelContext, gone: PruningPlan,
+        stage: tuple[str, str],
+    ) -> tuple[nn.Module, Choose]:
+        """The network whose channels are removed, and how they are chosen for a budget."""
+        method, stages = self.method, self.stages
+        if method.in_training is not None:
+            model = copy.deepcopy(context.model)
+            settings: FitSection = stages.recipe.soft or stages.recipe.train
+            masks = method.in_training.begin(dataclasses.replace(context, model=model))
+            title = f'{section.name}: training with masks'
+            stages.train(
+                model, Training(title, stage, settings, self._order(section)),
+                teacher=self._teacher(settings), hooks=[masks],
+            )
+            return model.eval(), masks.keep
+        scores: Scores | None = None
+        if method.score is not None:
+            stages.reporter.phase(f'{section.name}: choosing channels', 1)
+            scores = checked_scores(
+                method.score.score(context), context.graph, stages.recipe.prune.method,
+                residual=method.residual, gone=gone,
+            )
+        if method.search is not None:
+            run = method.search.begin(context, scores)
+            model, keep = searched(stages, method.search, run, context, stage)
+            return model, lambda budget: keep
+        assert scores is not None
+        assert method.allocator is not None
+        allocate = method.allocator.allocate
+        return context.model, lambda budget: allocate(scores, budget, context)
+
+    def _made(
+        self, section: LevelSection, context: LevelContext, model: nn.Module, choose: Choose
+    ) -> tuple[Cut, LatencyRatio | None]:
+        """The cut that meets the level's budget.
+
+        Raises:
+            MethodError: it cannot; names the recipe's line.
+        """
+        graph = context.graph
+        try:
+            if section.kind != 'latency':
+                keep = choose(context.asked)
+                if self.method.meets_budget and context.asked.miss(keep) > BUDGET_TOLERANCE:
+                    raise MethodError(
+                        f'method {self.stages.recipe.prune.method} chose '
+                        f'{context.asked.text(context.asked.cost(keep))} where '
+                        f'{context.asked.text(context.asked.target)} were asked'
+                    )
+                return cut_to(graph, model, keep, section.name), None
+            if self.method.search is not None:
+                cut = cut_to(graph, model, choose(context.asked), section.name)
+                return cut, self._latency_meter().ratio(cut.model)
+            share, ratio = self._latency(section, context, model, choose)
+            keep = choose(self.limits.budget_of(graph, 'macs', share))
+            return cut_to(graph, model, keep, section.name), ratio
+        except MethodError as fault:
+            levels = self.stages.recipe.prune.levels
+            place = self.stages.recipe.place(
+                ('prune', 'levels', levels.index(section), section.kind)
+            )
+            raise MethodError(f'{place}: level {section.name}: {fault}') from None
+
+    # -- measured latency -------------------------------------------------------------------
+
+    def _latency(
+        self, section: LevelSection, context: LevelContext, model: nn.Module, choose: Choose
+    ) -> tuple[float, LatencyRatio]:
+        graph = context.graph
+
+        def build(share: float) -> nn.Module:
+            keep = choose(self.limits.budget_of(graph, 'macs', share))
+            return compact(model, graph.plan(keep)).eval()
+
+        def tell(share: float, ratio: LatencyRatio) -> None:
+            self.stages.reporter.note(f'{section.name}: {share:.1%} of the MACs have {ratio}')
+
+        return search_latency(build, self._latency_meter(), section.share, tell)
+
+    def _latency_meter(self) -> LatencyMeter:
+        if self._meter is None:
+            stages = self.stages
+            self._meter = LatencyMeter(
+                stages.fresh_network(), stages.task.example_input(),
+                threads=stages.recipe.export.threads, runs=stages.recipe.export.profile_runs,
+            )
+        return self._meter
+
+    def _likely_budget(self, section: LevelSection, context: LevelContext) -> Budget:
+        """MACs that have the asked latency if every group is cut alike: what is known before."""
+        scores = L1Magnitude().score(context)
+
+        def choose(budget: Budget) -> Keep:
+            return Uniform().allocate(scores, budget, context)
+
+        share, _ = self._latency(section, context, context.model, choose)
+        return self.limits.budget_of(context.graph, 'macs', share)
+
+    def _tell(self, section: LevelSection, cut: Cut, ratio: LatencyRatio | None) -> None:
+        dense = self.limits.dense_cost
+        what = 'parameters' if section.kind == 'kept_params' else 'MACs'
+        has, had = (
+            (cut.cost.params, dense.params) if section.kind == 'kept_params'
+            else (cut.cost.macs, dense.macs)
+        )
+        latency = f'; {ratio}' if ratio else ''
+        if ratio is not None and not ratio.meets(section.share):
+            self.stages.reporter.warn(
+                f'{section.name}: {ratio} where {section.share:.1%} was asked: nearer it could '
+                'not be measured on this machine'
+            )
+        asked = f'asked {section.share:.1%}' + (' of its latency' if ratio else '')
+        self.stages.reporter.note(
+            f'{section.name}: {has / 1e6:.2f} M of {had / 1e6:.2f} M {what} stay '
+            f'({has / had:.1%}, {asked}{latency}); compact equals masked within {cut.error:.0e}'
+        )
+
+
+def _distils(section: FitSection | None) -> bool:
+    return isinstance(section, FinetuneSection) and section.distil
