@@ -19,6 +19,7 @@ from uav_prune_perception.onboard import results
 from uav_prune_perception.onboard.state import Health, LevelState
 from uav_prune_perception.onboard.statistics import Statistics
 from uav_prune_perception.onboard.telemetry import BatteryState, BoardState
+from uav_prune_perception.ros.board_diagnostics import BoardView, Heard
 from uav_prune_perception.ros.diagnostics import FlightView, InputView, Reporter
 from uav_prune_perception.ros.image_conversion import frame_from_image
 from uav_prune_perception.ros.inputs import board_state
@@ -63,8 +64,7 @@ def view(**changes: object) -> FlightView:
         'statistics': statistics.snapshot(),
         'health': Health(True, True, ('100', '50')),
         'level': LEVEL,
-        'battery': BatteryState(0.2, 14.0, 2.0, 28.0, 5.0),
-        'board': BoardState(),
+        'board': BoardView(BatteryState(0.2, 14.0, 2.0, 28.0, 5.0)),
         **camera(1, 0.1),
     }
     return FlightView(**(parts | changes))  # type: ignore[arg-type]
@@ -86,8 +86,24 @@ HALF_BROKEN = Health(True, True, ('50',), {'100': 'out of memory'}, 'level 100 f
         ({'health': BROKEN}, 'inference', ERROR, 'no usable level left'),
         ({'health': BROKEN}, 'ladder', ERROR, 'no usable level'),
         ({'health': HALF_BROKEN}, 'ladder', WARN, 'out of use: 100'),
-        ({'battery': BatteryState(received_s=5.0)}, 'power', STALE, 'battery'),
-        ({'battery': BatteryState()}, 'power', OK, 'nobody publishes readings'),
+        ({'board': BoardView(silent=('battery',))}, 'power', STALE, 'reading of battery any more'),
+        ({'board': BoardView()}, 'power', OK, 'nobody reports battery or power'),
+        ({'board': BoardView(BatteryState(0.1), battery_low_fraction=0.3)}, 'power', WARN,
+         '10% is low'),
+        ({'board': BoardView(board=BoardState(16.0), power_limit_w=15.0)}, 'power', WARN,
+         '16.0 W, limit 15.0 W'),
+        ({'board': BoardView(board=BoardState(5.0, alarm='over-current (oc1 +2)', alarm_s=4.0),
+                             now_s=9.0)}, 'power', WARN, 'oc1 +2'),
+        ({'board': BoardView(board=BoardState(5.0, alarm='over-current (oc1 +2)', alarm_s=4.0),
+                             now_s=90.0)}, 'power', OK, 'power'),
+        ({'board': BoardView()}, 'thermal', OK, 'nobody reports'),
+        ({'board': BoardView(board=BoardState(5.0, 62.0), temperature_limit_c=85.0)}, 'thermal',
+         OK, '62 C'),
+        ({'board': BoardView(board=BoardState(5.0, 88.0), temperature_limit_c=85.0)}, 'thermal',
+         WARN, '88 C, limit 85 C'),
+        ({'board': BoardView(board=BoardState(5.0, 96.0, throttle_c=95.0))}, 'thermal', ERROR,
+         'throttles from 95 C'),
+        ({'board': BoardView(silent=('temperature',))}, 'thermal', STALE, 'any more'),
         (camera(0, 3.0, ''), 'input', WARN, 'nobody publishes /i'),
         (camera(1, 3.0, ''), 'input', STALE, 'no image on /image'),
         (camera(1, 0.1, 'bad step'), 'input', WARN, 'bad step'),
@@ -99,6 +115,14 @@ def test_components_say_what_is_the_matter(changes, component, level, says):
     status = {s.name: s for s in statuses}[f'perception: {component}']
     assert (status.level, status.hardware_id) == (level, 'board')
     assert says in status.message
+
+
+def test_a_reading_is_silent_only_after_it_was_heard():
+    heard = Heard()
+    assert heard.silent(BatteryState(), BoardState()) == ()
+    assert heard.silent(BatteryState(0.5), BoardState(7.0)) == ()
+    assert heard.silent(BatteryState(), BoardState(math.nan, 60.0)) == ('battery', 'power')
+    assert heard.silent(BatteryState(0.4), BoardState(7.0)) == ('temperature',)
 
 
 def test_stats_have_every_counter_and_no_units_in_the_values():
@@ -117,7 +141,8 @@ def test_level_message_has_name_reason_and_figures(ladder: Path):
     assert (message.name, message.message) == ('50', 'battery at 20 %')
     expected = {
         'index': '1', 'name': '50', 'previous': '100', 'code': 'battery', 'forced': '0',
-        'since_s': '12.5', 'kept_macs': '0.5', 'accuracy': '0.9', 'latency_p95_ms': '8.25',
+        'every': '1', 'since_s': '12.5', 'kept_macs': '0.5', 'accuracy': '0.9',
+        'latency_p95_ms': '8.25',
     }
     assert words(message) == expected
 

@@ -24,7 +24,7 @@ def test_one_camera_without_a_name_is_the_default():
 
 @pytest.mark.parametrize(
     ('names', 'reason'),
-    [(('front', 'a/b'), '"a/b" cannot be part'), (('2nd',), '"2nd"'), (('a', 'a'), '"a" is there')],
+    [(('front', 'a/b'), '"a/b" cannot be'), (('2nd',), '"2nd"'), (('a', 'a'), '"a" is there')],
 )
 def test_camera_names_must_fit_into_topics_and_differ(names, reason):
     with pytest.raises(ValueError, match=reason):

@@ -170,6 +170,8 @@ def _node_process(
         '--params-file', str(CONFIG / 'perception.yaml'),
         '-p', f'ladder.path:={ladder.folder.absolute()}',
         '-p', f'policy.deadline_ms:={float(plan.deadline_ms)}',
+        # The battery's story is told in fast motion.
+        '-p', 'telemetry.battery_smoothing_s:=0.3',
         '-p', 'engine.threads:=1',
     ]
     with plan.log.open('wb') as log:

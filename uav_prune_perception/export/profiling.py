@@ -5,8 +5,6 @@
 from __future__ import annotations
 
 import itertools
-import os
-import platform
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -15,27 +13,13 @@ import numpy as np
 import onnxruntime
 
 from uav_prune_perception.ladder import DeviceProfile
+from uav_prune_perception.onboard.telemetry.machine import device_name, usable_cores
 
 from .verification import open_engine
 
+__all__ = ['device_name', 'profile_levels', 'slower_levels', 'usable_cores']
+
 WARM_UP = 5
-
-
-def device_name() -> str:
-    """What this machine is called in a ladder: board or processor, and its usable cores."""
-    for path in ('/proc/device-tree/model', '/sys/firmware/devicetree/base/model'):
-        try:
-            board = Path(path).read_bytes().rstrip(b'\0').decode(errors='replace').strip()
-        except OSError:
-            continue
-        if board:
-            return board
-    return f'{_processor()} x{usable_cores()}'
-
-
-def usable_cores() -> int:
-    """Cores that this process may run on."""
-    return len(os.sched_getaffinity(0))
 
 
 def profile_levels(
@@ -96,14 +80,3 @@ def slower_levels(profiles: Mapping[str, DeviceProfile]) -> list[str]:
 def _profile(engine: str, values: list[float]) -> DeviceProfile:
     p50, p95, p99 = (round(float(np.percentile(values, q)), 4) for q in (50, 95, 99))
     return DeviceProfile(engine, len(values), p50, p95, p99)
-
-
-def _processor() -> str:
-    try:
-        for line in Path('/proc/cpuinfo').read_text(encoding='utf-8').splitlines():
-            key, _, value = line.partition(':')
-            if key.strip() == 'model name' and value.strip():
-                return value.strip()
-    except OSError:
-        pass
-    return platform.processor() or platform.machine()

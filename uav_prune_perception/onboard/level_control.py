@@ -13,7 +13,9 @@ from collections.abc import Callable
 from ..ladder import Ladder
 from .frame_flow import FrameFlow
 from .latency_window import LatencyWindow
-from .level_bank import LevelBank
+from .level_bank import NEIGHBOURS, LevelBank
+from .level_loader import LevelLoader
+from .level_profiles import LevelCost, level_costs
 from .ordered_calls import OrderedCalls
 from .policy.base import (
     ENGINE_FAILED,
@@ -51,6 +53,8 @@ class LevelControl:
         telemetry: Telemetry,
         statistics: Statistics,
         on_level: Callable[[LevelState], None],
+        *,
+        profiled: tuple[LevelCost, ...] = (),
     ) -> None:
         self.state = NONE
         self.last_error = ''
@@ -62,35 +66,42 @@ class LevelControl:
         self._statistics = statistics
         self._calls = OrderedCalls(on_level)
         self._lock = threading.RLock()
+        self._profiled = profiled or tuple(LevelCost() for _ in ladder.levels)
+        self._known: tuple[object, tuple[LevelInfo, ...]] = (None, ())
         self._bank: LevelBank | None = None
+        self._loader: LevelLoader | None = None
         self._forced: str | None = None
         self.ticked_s = 0.0
 
     def begin(self, bank: LevelBank) -> None:
         """The bank is loaded: take its first usable level, or the forced one."""
         with self._lock:
-            self._bank = bank
-            first = bank.usable[0]
-            self._change(first, INITIAL, 'heaviest usable level')
-            if self._forced is not None:
-                index = self._index(self._forced)
-                if index in bank.usable:
-                    self._change(index, FORCED, f'{self._forced} was asked for')
-                else:
-                    self._replace_broken(index, bank.failures[index])
+            self._bank, self.last_error = bank, ''
+            if bank.resident == NEIGHBOURS:
+                self._loader = LevelLoader(bank)
+                self._loader.start()
+            self._change(bank.usable[0], INITIAL, 'heaviest usable level')
+            self._obey(bank)
         self._calls.deliver()
         self.tick()
 
     def end(self) -> None:
         """The bank is about to be closed."""
         with self._lock:
+            loader, self._loader = self._loader, None
             self._bank = None
             self.state = NONE
             self.flow.divide(1)
             self._statistics.level('')
+        if loader is not None:
+            loader.stop()
 
     def force(self, name: str | None) -> None:
-        """Fix the level, or release it with None. Raises UnknownLevel."""
+        """Fix the level, or release it with None. Raises UnknownLevel.
+
+        A level that is not in memory is loaded first, off the flight; until then the present
+        one runs.
+        """
         with self._lock:
             if name is not None:
                 index = self._index(name)
@@ -99,11 +110,10 @@ class LevelControl:
                     raise UnknownLevel(f'level "{name}" is not usable: {reason}')
             released = name is None and self._forced is not None
             self._forced = name
-            self.flow.divide(1)  # whoever forces a level wants all of its frames
             if self._bank is None:
                 return
             if name is not None:
-                self._change(index, FORCED, f'{name} was asked for')
+                self._obey(self._bank)
             elif released:
                 self._change(self.state.index, RELEASED, 'released: the policy decides')
         self._calls.deliver()
@@ -112,8 +122,14 @@ class LevelControl:
         """Ask the policy once, unless a level is forced or none is usable."""
         with self._lock:
             self.ticked_s = time.monotonic()
-            if self._bank is not None and self._forced is None and self._bank.usable:
-                self._ask(self._bank)
+            bank = self._bank
+            if bank is not None and bank.usable:
+                if self.state.index not in bank.usable:  # its engine broke, another has come
+                    self._replace_broken(self.state.index)
+                if self._forced is not None:
+                    self._obey(bank)
+                else:
+                    self._ask(bank)
             state = self.state
         self._calls.deliver()
         return state
@@ -125,11 +141,10 @@ class LevelControl:
                 return
             self._bank.mark_failed(index, reason)
             if self.state.index == index:
-                self._replace_broken(index, reason)
+                self._replace_broken(index)
         self._calls.deliver()
 
     def _ask(self, bank: LevelBank) -> None:
-        active = self.state.index
         try:
             decision = self._policy.decide(self._observe(bank))
         except Exception as error:
@@ -138,22 +153,13 @@ class LevelControl:
         if decision.level not in bank.usable:
             self._policy_failed(f'policy chose level {decision.level!r}, which is not usable')
             return
-        self.flow.divide(decision.every)
-        if decision.level != active:
-            self._change(decision.level, decision.code, decision.reason)
+        if (decision.level, decision.every) != (self.state.index, self.state.every):
+            self._change(decision.level, decision.code, decision.reason, decision.every)
 
     def _observe(self, bank: LevelBank) -> Observation:
         now = time.monotonic()
-        usable = bank.usable
-        levels = tuple(
-            LevelInfo(
-                index, level.name, level.kept_macs, level.accuracy.value,
-                bank.latency_ms[index], index in usable,
-            )
-            for index, level in enumerate(self._ladder.levels)
-        )
         return Observation(
-            now, self.state.index, levels, self.latency.summary(now),
+            now, self.state.index, self._level_infos(bank), self.latency.summary(now),
             self._telemetry.battery(now), self._telemetry.board(now),
             self.flow.take(), self.flow.input_hz(now),
         )
@@ -163,30 +169,70 @@ class LevelControl:
             log.error('%s; the level stays', reason)
         self.last_error = reason
 
-    def _replace_broken(self, index: int, reason: str) -> None:
-        assert self._bank is not None
-        name = self._ladder.levels[index].name
-        self._forced = None
-        target = self._bank.fallback(index)
-        if target is None:
-            self.last_error = f'no usable level left: {self._bank.reasons()}'
-            log.error(self.last_error)
-            return
-        self.last_error = f'level {name} failed: {reason}'
-        self._change(target, ENGINE_FAILED, self.last_error)
+    def _level_infos(self, bank: LevelBank) -> tuple[LevelInfo, ...]:
+        """The levels as a policy sees them; made anew only when something about them changed."""
+        key = (bank.usable, tuple(bank.latency_ms))
+        if key != self._known[0]:
+            costs = level_costs(self._ladder, self._profiled, bank.latency_ms)
+            self._known = key, tuple(
+                LevelInfo(
+                    index, level.name, level.kept_macs, level.accuracy.value,
+                    cost.latency_ms, index in key[0], cost.energy_j,
+                )
+                for index, (level, cost) in enumerate(
+                    zip(self._ladder.levels, costs, strict=True))
+            )
+        return self._known[1]
 
-    def _change(self, index: int, code: str, reason: str) -> None:
+    def _obey(self, bank: LevelBank) -> None:
+        """Run the forced level, if there is one: at once, or as soon as it is in memory."""
+        if self._forced is None:
+            return
+        name, index = self._forced, self._index(self._forced)
+        if index in bank.usable:
+            if index != self.state.index or not self.state.forced or self.state.every != 1:
+                self._change(index, FORCED, f'{name} was asked for')
+        elif index in bank.failures:
+            self.last_error = f'level {name} failed: {bank.failures[index]}'
+            self._forced = None
+            target = bank.fallback(index)
+            assert target is not None, 'asked only while a level is usable'
+            self._change(target, ENGINE_FAILED, self.last_error)
+        elif self._loader is not None:
+            self._loader.want(self.state.index, index)
+
+    def _replace_broken(self, index: int) -> None:
+        assert self._bank is not None
+        bank, name = self._bank, self._ladder.levels[index].name
+        if self._forced == name:
+            self._forced = None
+        target = bank.fallback(index)
+        if target is not None:
+            self.last_error = f'level {name} failed: {bank.failures.get(index, "not in memory")}'
+            self._change(target, ENGINE_FAILED, self.last_error)
+        elif bank.loadable and self._loader is not None:
+            self.last_error = f'level {name} failed; the next one is being loaded'
+            self._loader.want(index)
+        else:
+            self.last_error = f'no usable level left: {bank.reasons()}'
+            log.error(self.last_error)
+
+    def _change(self, index: int, code: str, reason: str, every: int = 1) -> None:
         """Make ``index`` the running level (or renew the reason of the one that runs)."""
         old, name = self.state, self._ladder.levels[index].name
         forced = self._forced is not None
+        self.flow.divide(every)
         if index == old.index:
-            self.state = dataclasses.replace(old, code=code, reason=reason, forced=forced)
+            self.state = dataclasses.replace(
+                old, code=code, reason=reason, forced=forced, every=every)
         else:
             now = time.monotonic()
-            self.state = LevelState(index, name, old.name, code, reason, now, forced)
+            self.state = LevelState(index, name, old.name, code, reason, now, forced, every)
             self.latency.clear()
             self._statistics.level(name)
-        log.info('level %s: %s', name, reason)
+        if self._loader is not None:
+            self._loader.want(index)
+        log.info('level %s%s: %s', name, f' every {every}.' if every > 1 else '', reason)
         self._calls.add(self.state)
 
     def _index(self, name: str) -> int:

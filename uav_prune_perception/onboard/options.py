@@ -7,10 +7,14 @@ from __future__ import annotations
 import dataclasses
 from dataclasses import dataclass
 
+from .level_bank import AUTO, RESIDENT
+
 
 @dataclass(frozen=True)
 class PipelineOptions:
-    """Settings of a pipeline; all but ``threads`` apply from the next frame on.
+    """Settings of a pipeline.
+
+    They apply from the next frame on, but for ``threads``, ``resident`` and ``device``.
 
     Attributes:
         max_image_age_s: frames older than this when their turn comes are dropped as stale;
@@ -21,6 +25,9 @@ class PipelineOptions:
         threads: of the inference engine; 0 = its own choice. Read by `Pipeline.load` only.
         control_period_s: the worker runs the policy itself when nobody has called
             `Pipeline.control` for this long; 0 = never.
+        resident: which levels are kept in memory: 'all', 'neighbours' (the running one, the ones
+            beside it, the lightest), or 'auto': all where there is room. Read by `Pipeline.load`.
+        device: whose profiles in the ladder are this machine's; '' = `device_name`'s. Read once.
     """
 
     max_image_age_s: float = 0.0
@@ -29,6 +36,8 @@ class PipelineOptions:
     class_filter: tuple[str, ...] = ()
     threads: int = 0
     control_period_s: float = 0.5
+    resident: str = AUTO
+    device: str = ''
 
     def __post_init__(self) -> None:
         """Check the ranges.
@@ -44,6 +53,9 @@ class PipelineOptions:
             value = getattr(self, name)
             if not value >= 0:
                 raise ValueError(f'{name} is {value}, must not be negative')
+        if self.resident not in RESIDENT:
+            known = ', '.join(RESIDENT)
+            raise ValueError(f'resident is "{self.resident}", must be one of: {known}')
         object.__setattr__(self, 'class_filter', tuple(self.class_filter))
 
     def replace(self, **changes: object) -> PipelineOptions:

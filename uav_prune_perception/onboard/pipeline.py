@@ -14,14 +14,22 @@ from .decode import Decoder
 from .engines.base import EngineError
 from .frame import Frame
 from .frame_processor import FrameProcessor
-from .level_bank import EngineFactory, LevelBank, Progress, onnx_runtime_factory
+from .level_bank import (
+    EngineFactory,
+    LevelBank,
+    NotResident,
+    Progress,
+    onnx_runtime_factory,
+)
 from .level_control import LevelControl, UnknownLevel
+from .level_profiles import profiled_costs
 from .mailbox import Mailbox, MailboxClosed
 from .options import PipelineOptions
 from .policy.base import Policy
 from .results import Result
 from .state import Health, LevelState
 from .statistics import Statistics, StatisticsSnapshot
+from .telemetry.machine import device_name
 from .telemetry.snapshot import Telemetry
 
 __all__ = ['Pipeline', 'UnknownLevel']
@@ -81,7 +89,8 @@ class Pipeline:
         self._engine_factory = engine_factory
         self._statistics = Statistics((level.name for level in ladder.levels), cameras=cameras)
         self._levels = LevelControl(
-            ladder, policy, self.telemetry, self._statistics, self._announce
+            ladder, policy, self.telemetry, self._statistics, self._announce,
+            profiled=profiled_costs(ladder, options.device or device_name()),
         )
         self._bank: LevelBank | None = None
         self._life = threading.RLock()  # load, start, stop, close: one at a time
@@ -99,7 +108,7 @@ class Pipeline:
         with self._life:
             self.close()
             factory = self._engine_factory or onnx_runtime_factory(self.options.threads)
-            bank = LevelBank(self.ladder, factory)
+            bank = LevelBank(self.ladder, factory, self.options.resident)
             self._failures = bank.failures
             bank.load(progress)
             self._bank = bank
@@ -210,7 +219,11 @@ class Pipeline:
         usable = tuple(names[index] for index in bank.usable) if bank else ()
         failed = {names[index]: reason for index, reason in dict(self._failures).items()}
         errors = [error for error in (self._levels.last_error, self._last_error) if error]
-        return Health(bool(usable), self._mailbox is not None, usable, failed, ' / '.join(errors))
+        away = tuple(names[index] for index in bank.loadable) if bank else ()
+        return Health(
+            bank is not None and bank.alive, self._mailbox is not None, usable, failed,
+            ' / '.join(errors), away,
+        )
 
     def _work(self, mailbox: Mailbox[Frame], bank: LevelBank) -> None:
         """The worker thread: until the mailbox is closed."""
@@ -242,7 +255,11 @@ class Pipeline:
             return
         level = self._levels.state
         try:
-            result = process(frame, level.index, decoder, taken_s)
+            try:
+                result = process(frame, level.index, decoder, taken_s)
+            except NotResident:  # dropped in this very moment: another one runs already
+                level = self._levels.state
+                result = process(frame, level.index, decoder, taken_s)
         except EngineError as error:
             self._statistics.failed(str(error), frame.camera)
             self._levels.engine_failed(level.index, str(error))

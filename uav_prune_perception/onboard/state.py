@@ -19,6 +19,7 @@ class LevelState:
         reason: why, in plain words with numbers.
         since_s: `time.monotonic` seconds of the change.
         forced: chosen by `Pipeline.force_level`, the policy is not asked.
+        every: only every n-th frame is processed; 1 = all.
     """
 
     index: int
@@ -28,6 +29,7 @@ class LevelState:
     reason: str
     since_s: float
     forced: bool
+    every: int = 1
 
 
 @dataclass(frozen=True)
@@ -35,10 +37,11 @@ class Health:
     """Whether the pipeline can do its work.
 
     Attributes:
-        ok: loaded, and at least one level is usable.
+        ok: loaded, and at least one level is usable (or being loaded).
         running: the worker takes frames.
         usable: names of the levels that work, heaviest first.
         failed: name -> reason, of the levels that failed to load or broke in flight.
+        not_in_memory: names of the levels that are sound but not loaded: memory is short.
         last_error: the latest thing that went wrong, '' if nothing did. One line.
     """
 
@@ -47,3 +50,4 @@ class Health:
     usable: tuple[str, ...]
     failed: dict[str, str] = field(default_factory=dict)
     last_error: str = ''
+    not_in_memory: tuple[str, ...] = ()

@@ -4,14 +4,13 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 
 from diagnostic_msgs.msg import DiagnosticStatus
 
 from ..onboard.state import Health, LevelState
 from ..onboard.statistics import CameraSnapshot, StatisticsSnapshot
-from ..onboard.telemetry import BatteryState, BoardState
+from .board_diagnostics import BoardView, power_finding, thermal_finding
 from .status import status
 
 OK, WARN = DiagnosticStatus.OK, DiagnosticStatus.WARN
@@ -21,10 +20,6 @@ COUNTERS = (
     'callback_errors', 'switches',
 )
 CAMERA_COUNTERS = COUNTERS[:-2]
-READINGS = {
-    'battery': ('fraction', 'voltage_v', 'current_a', 'power_w'),
-    'board': ('power_w', 'temperature_c', 'load'),
-}
 
 
 @dataclass(frozen=True)
@@ -58,8 +53,7 @@ class FlightView:
     statistics: StatisticsSnapshot
     health: Health
     level: LevelState
-    battery: BatteryState
-    board: BoardState
+    board: BoardView
     inputs: tuple[InputView, ...]
 
 
@@ -75,10 +69,12 @@ class Reporter:
         if flight is None:
             return [
                 self._status(part, OK, f'{state}: no ladder loaded', {'state': state})
-                for part in ('inference', 'ladder', 'power', 'input')
+                for part in ('inference', 'ladder', 'power', 'thermal', 'input')
             ]
         return [
-            self._inference(state, flight), self._ladder(flight), self._power(flight),
+            self._inference(state, flight), self._ladder(flight),
+            self._status('power', *power_finding(flight.board)),
+            self._status('thermal', *thermal_finding(flight.board)),
             *(self._input(state, flight, view) for view in flight.inputs),
         ]
 
@@ -127,8 +123,9 @@ class Reporter:
         health, level = flight.health, flight.level
         values: dict[str, object] = {
             'level': level.name, 'index': level.index, 'code': level.code,
-            'forced': int(level.forced), 'switches': flight.statistics.switches,
-            'usable': ', '.join(health.usable),
+            'forced': int(level.forced), 'every': level.every,
+            'switches': flight.statistics.switches, 'usable': ', '.join(health.usable),
+            'not_in_memory': ', '.join(health.not_in_memory),
         }
         values |= {f'failed_{name}': reason for name, reason in health.failed.items()}
         if not health.ok:
@@ -138,25 +135,6 @@ class Reporter:
             message = f'level {level.name}: {level.reason}; out of use: {broken}'
             return self._status('ladder', WARN, message, values)
         return self._status('ladder', OK, f'level {level.name}: {level.reason}', values)
-
-    def _power(self, flight: FlightView) -> DiagnosticStatus:
-        values: dict[str, object] = {}
-        heard, silent = [], []
-        readings: dict[str, BatteryState | BoardState] = {
-            'battery': flight.battery, 'board': flight.board
-        }
-        for name, reading in readings.items():
-            figures = {key: float(getattr(reading, key)) for key in READINGS[name]}
-            if not math.isnan(reading.received_s):
-                heard.append(name)
-                if all(math.isnan(figure) for figure in figures.values()):
-                    silent.append(name)
-            values |= {f'{name}_{key}': figure for key, figure in figures.items()}
-        if silent:
-            message = f'no usable reading from {" and ".join(silent)} any more'
-            return self._status('power', STALE, message, values)
-        message = f'readings from {" and ".join(heard)}' if heard else 'nobody publishes readings'
-        return self._status('power', OK, message, values)
 
     def _input(self, state: str, flight: FlightView, view: InputView) -> DiagnosticStatus:
         s = flight.statistics.cameras[view.camera]

@@ -7,6 +7,7 @@ from __future__ import annotations
 import dataclasses
 import math
 import time
+from pathlib import Path
 from typing import Any
 
 from rclpy.lifecycle import LifecycleNode
@@ -15,27 +16,22 @@ from ..ladder import Ladder, open_ladder
 from ..onboard.level_bank import EngineFactory
 from ..onboard.options import PipelineOptions
 from ..onboard.pipeline import Pipeline
-from ..onboard.policy import POLICIES, Decision, Observation, Policy, make_policy
+from ..onboard.policy import POLICIES, Policy
 from ..onboard.state import LevelState
 from ..onboard.telemetry import Telemetry
+from ..onboard.telemetry.sampler import BoardSampler
+from .board_diagnostics import BoardView, Heard
 from .diagnostics import FlightView, Reporter
 from .inputs import Inputs
 from .level_status import level_status
 from .outputs import Outputs
 from .parameters import Settings
 
+LIMITS = (
+    'power_limit_w', 'temperature_limit_c', 'battery_low_fraction', 'battery_critical_fraction',
+)
+
 Progress = Any  # called as (done, total, what)
-
-
-class LivePolicy:
-    """A policy that can be exchanged for another one while it is asked."""
-
-    def __init__(self, policy: Policy) -> None:
-        self.policy = policy
-
-    def decide(self, observation: Observation) -> Decision:
-        """Whatever the present policy says."""
-        return self.policy.decide(observation)
 
 
 class Flight:
@@ -62,7 +58,7 @@ class Flight:
         self._settings = settings
         self.ladder = _open(settings)
         check(settings, self.ladder)
-        self._policy = LivePolicy(policy_of(settings))
+        self._policy: Any = policy_of(settings)
         self.pipeline = Pipeline(
             self.ladder,
             policy=self._policy,
@@ -70,15 +66,20 @@ class Flight:
             on_result=self._on_result,
             on_level=self._on_level,
             now=self._now_s,
-            telemetry=Telemetry(settings.number('telemetry.timeout_s')),
+            telemetry=Telemetry(
+                settings.number('telemetry.timeout_s'),
+                settings.number('telemetry.battery_smoothing_s'),
+            ),
             engine_factory=engine_factory,
             cameras=settings.cameras,
         )
+        self._sampler = _sampler(settings, self.pipeline.telemetry)
         self.pipeline.force_level(settings.text('ladder.forced_level') or None)
         self._active = False
         self._outputs = Outputs(node, self.ladder, settings, self._follow_demand)
         self._inputs = Inputs(node, self.pipeline, settings)
         self._counted = (time.monotonic(), 0)
+        self._heard = Heard()
 
     def load(self, progress: Progress) -> None:
         """Load and warm up every level; ``progress`` may raise to give up.
@@ -87,6 +88,8 @@ class Flight:
             NoUsableLevel: none works.
             UnknownLevel: the forced level is not in the ladder.
         """
+        if self._sampler is not None:
+            self._sampler.start()  # an inactive node knows its board, too
         self.pipeline.load(progress)
 
     def activate(self) -> None:
@@ -106,6 +109,8 @@ class Flight:
     def close(self) -> None:
         """Free everything; may be called twice, and on a half-made flight."""
         self._inputs.close()
+        if self._sampler is not None:
+            self._sampler.stop()
         self.pipeline.close()
         self._outputs.close()
 
@@ -118,9 +123,11 @@ class Flight:
         old, self._settings = self._settings, settings
         self._inputs.change(settings)
         self.pipeline.telemetry.timeout_s = settings.number('telemetry.timeout_s')
+        self.pipeline.telemetry.smooth_battery(
+            settings.number('telemetry.battery_smoothing_s'))
         self.pipeline.configure(options_of(settings))
         if settings.group('policy') != old.group('policy'):
-            self._policy.policy = policy_of(settings)
+            self._policy.options = policy_options(settings)  # what was learnt stays
         self._outputs.change(settings)
         level = 'ladder.forced_level'
         if settings.text(level) != old.text(level):
@@ -137,9 +144,12 @@ class Flight:
         now = time.monotonic()
         statistics = self.pipeline.statistics()
         telemetry = self.pipeline.telemetry
+        battery, board = telemetry.battery(now), telemetry.board(now)
+        limits = {name: self._settings.number(f'policy.{name}') for name in LIMITS}
         return FlightView(
-            statistics, self.pipeline.health, self.pipeline.level, telemetry.battery(now),
-            telemetry.board(now), self._inputs.view(statistics),
+            statistics, self.pipeline.health, self.pipeline.level,
+            BoardView(battery, board, now, self._heard.silent(battery, board), **limits),
+            self._inputs.view(statistics),
         )
 
     def say_stats(self, view: FlightView) -> None:
@@ -211,19 +221,34 @@ def options_of(settings: Settings) -> PipelineOptions:
         iou_threshold=settings.threshold('postprocess.iou_threshold'),
         class_filter=settings.class_filter,
         threads=int(settings.number('engine.threads')),
+        resident=settings.text('ladder.resident'),
+        device=settings.text('ladder.device'),
     )
 
 
 def policy_of(settings: Settings) -> Policy:
-    """A new policy; parameters that it has no use for are left out.
+    """A new policy.
 
     Raises:
         ValueError: a value that the policy does not accept.
     """
+    name = settings.text('policy.name')
+    policy: Policy = POLICIES[name][0](policy_options(settings))
+    return policy
+
+
+def policy_options(settings: Settings) -> Any:
+    """The policy's options; parameters that it has no use for are left out. Raises ValueError."""
+    kind = POLICIES[settings.text('policy.name')][1]
+    known = {item.name for item in dataclasses.fields(kind)}
     group = settings.group('policy')
-    name = str(group.pop('name'))
-    known = {item.name for item in dataclasses.fields(POLICIES[name][1])}
-    return make_policy(name, **{key: value for key, value in group.items() if key in known})
+    return kind(**{key: value for key, value in group.items() if key in known})
+
+
+def _sampler(settings: Settings, telemetry: Telemetry) -> BoardSampler | None:
+    if settings.text('telemetry.sensors') == 'none':
+        return None
+    return BoardSampler(telemetry, Path(settings.text('telemetry.root') or '/'))
 
 
 def _open(settings: Settings) -> Ladder:

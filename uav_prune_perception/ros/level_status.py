@@ -30,6 +30,7 @@ def level_status(
         'previous': state.previous,
         'code': state.code,
         'forced': int(state.forced),
+        'every': state.every,
         'since_s': since_s,
         'kept_macs': level.kept_macs,
         'accuracy': level.accuracy.value,

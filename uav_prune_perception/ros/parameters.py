@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
 from rcl_interfaces.msg import FloatingPointRange, IntegerRange, ParameterDescriptor
@@ -13,11 +13,18 @@ from rclpy.exceptions import InvalidParameterTypeException, ParameterUninitializ
 from rclpy.node import Node
 from rclpy.parameter import Parameter
 
+from ..onboard.level_bank import RESIDENT
+from ..onboard.policy.calibrated_options import CalibratedOptions
 from ..onboard.policy.hysteresis import HysteresisOptions
 
 When = Literal['live', 'unconfigured', 'start']
 Value = str | float | int | bool | list[str]
-_POLICY = HysteresisOptions()
+# What several policies have in common has the default of the calibrated one; but for the charge:
+# it limits the level by itself only here.
+_POLICY = {
+    **asdict(HysteresisOptions()), **asdict(CalibratedOptions()),
+    'battery_low_fraction': 0.3, 'battery_critical_fraction': 0.15,
+}
 CAMERA_NAME = re.compile(r'[A-Za-z_][A-Za-z0-9_]*')
 
 
@@ -42,8 +49,8 @@ class Spec:
         return '' if self.low is None else f'{self.low:g} .. {self.high:g}'
 
 
-def _policy(name: str, description: str, high: float) -> Spec:
-    return Spec(f'policy.{name}', getattr(_POLICY, name), description, 'live', 0, high)
+def _policy(name: str, description: str, high: float, low: float = 0) -> Spec:
+    return Spec(f'policy.{name}', _POLICY[name], description, 'live', low, high)
 
 
 TABLE = (
@@ -52,6 +59,17 @@ TABLE = (
         'ladder.forced_level', '',
         'Name of the level to run whatever the policy says; empty = the policy chooses.',
         any_type=True,
+    ),
+    Spec(
+        'ladder.resident', 'auto',
+        'Levels kept in memory: all; neighbours (the running one, those beside it, the lightest; '
+        'others are loaded in the background); auto: all if half of the free memory holds them.',
+        'unconfigured', choices=RESIDENT,
+    ),
+    Spec(
+        'ladder.device', '',
+        "Whose profiles in the ladder are this machine's; empty = this machine's own name.",
+        'unconfigured',
     ),
     Spec(
         'cameras', [''],
@@ -109,40 +127,99 @@ TABLE = (
         choices=('index', 'name'),
     ),
     Spec(
-        'policy.name', 'hysteresis',
-        'Who chooses the level: hysteresis (thresholds on temperature, latency, power, battery) '
-        'or static (the heaviest usable level).',
-        'unconfigured', choices=('hysteresis', 'static'),
+        'policy.name', 'calibrated',
+        'Who chooses the level: calibrated (foresees latency, power, heat and battery of every '
+        'level; docs/policy.md), hysteresis (thresholds), static (the heaviest usable level), or '
+        'alert and pid, for comparison.',
+        'unconfigured', choices=('calibrated', 'hysteresis', 'static', 'alert', 'pid'),
     ),
-    _policy('deadline_ms', 'Processing of a frame (95th percentile) must stay under this.', 60000),
+    _policy('deadline_ms', 'A frame must be processed in this time; 0 = no limit.', 60000),
     _policy(
-        'latency_up_fraction',
-        'Step up only if the heavier level should need no more than this share of the deadline.',
-        1,
-    ),
-    _policy('min_frames', 'Decide nothing on the latency of fewer frames.', 600),
-    _policy('battery_low_fraction', 'Below this charge, at most the middle level runs.', 1),
-    _policy('battery_critical_fraction', 'Below this charge, only the lightest level runs.', 1),
-    _policy(
-        'battery_hysteresis',
-        'The charge must rise this far above a threshold before its limit is lifted.', 1,
+        'deadline_probability',
+        'calibrated: share of the frames that must keep the deadline (hysteresis: 0.95).', 0.999,
     ),
     _policy('power_limit_w', "The board's power must stay under this; 0 = no limit.", 10000),
-    _policy('power_margin_w', 'Step up only this far under the power limit.', 10000),
     _policy(
-        'temperature_limit_c', "The board's temperature must stay under this; 0 = no limit.", 200,
+        'temperature_limit_c',
+        "The board's temperature must stay under this; 0 = no limit. calibrated takes the "
+        "kernel's own trip point where that is lower.",
+        200,
     ),
     _policy('temperature_margin_c', 'Step up only this far under the temperature limit.', 200),
+    _policy('battery_low_fraction', 'Below this charge, at most the middle level runs.', 0.99),
+    _policy('battery_critical_fraction', 'Below this charge, only the lightest level runs.', 0.99),
+    _policy(
+        'battery_hysteresis',
+        'The charge must rise this far above a threshold before its limit is lifted.', 0.99,
+    ),
+    _policy(
+        'target_endurance_s',
+        'calibrated: the battery must last this long from its first reading; 0 = no target.',
+        86400,
+    ),
+    _policy(
+        'battery_capacity_wh', 'calibrated: of the full battery; 0 = learn it in flight.', 100000,
+    ),
+    _policy('battery_reserve_fraction', 'calibrated: charge to land with.', 0.99),
+    _policy('dwell_up_s', 'Every condition for a step up must hold this long.', 3600),
+    _policy(
+        'max_dwell_s',
+        'The dwell doubles after each step up that had to be taken back, up to this.', 3600,
+    ),
+    _policy(
+        'alarm_hold_s',
+        'calibrated: no step up for so long after an over-current or under-voltage event.', 3600,
+    ),
+    _policy(
+        'max_every',
+        'calibrated: may process only every n-th image, n up to this; 1 = all images.', 30, 1,
+    ),
+    _policy(
+        'staleness_s',
+        "calibrated: an answer's worth falls to 37 % in this time; weighs leaving out images "
+        'against pruning. Small for fast flight.',
+        3600, 0.01,
+    ),
+    _policy(
+        'thermal_c_per_w', 'calibrated: degrees per watt of the cooler, roughly.', 100, 0.01,
+    ),
+    _policy('thermal_time_s', 'calibrated: time constant of the cooler, roughly.', 3600, 0.1),
+    _policy(
+        'thermal_horizon_s', 'calibrated: how far ahead the temperature limit is kept.', 600, 0.1,
+    ),
+    _policy(
+        'latency_up_fraction',
+        'hysteresis: step up only if the heavier level should need no more than this share of '
+        'the deadline.',
+        1,
+    ),
+    _policy('min_frames', 'hysteresis: decide nothing on the latency of fewer frames.', 600),
+    _policy('power_margin_w', 'hysteresis: step up only this far under the power limit.', 10000),
     _policy(
         'settle_s',
-        'After a change, power and temperature get this long to follow before they may cause '
-        'a further step down.',
+        'hysteresis: after a change, power and temperature get this long to follow before they '
+        'may cause a further step down.',
         3600,
     ),
-    _policy('dwell_up_s', 'Every condition for a step up must hold this long.', 3600),
     Spec(
         'telemetry.timeout_s', 3.0,
         'A battery or board reading older than this counts as unknown.', low=0.1, high=3600,
+    ),
+    Spec(
+        'telemetry.sensors', 'auto',
+        "auto: this machine's own sensors (docs/telemetry.md) are read ten times a second and "
+        'fill in what the topic board_state does not say; none: only the topic counts.',
+        'unconfigured', choices=('auto', 'none'),
+    ),
+    Spec(
+        'telemetry.root', '/',
+        "Where sys and proc of this machine lie, for containers that see the host's elsewhere.",
+        'unconfigured',
+    ),
+    Spec(
+        'telemetry.battery_smoothing_s', 2.0,
+        'Time constant of the low-pass on battery readings: bursts of throttle sag the voltage.',
+        low=0, high=600,
     ),
     Spec(
         'diagnostics.rate_hz', 1.0, 'How often /diagnostics and ~/stats are published.', 'start',

@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 from __future__ import annotations
 
+import itertools
 import math
 
 import pytest
@@ -250,3 +251,19 @@ def test_broken_levels_are_never_chosen():
 def test_senseless_options_are_named(options, message):
     with pytest.raises(ValueError, match=message):
         make_policy('hysteresis', **options)
+
+
+def test_the_dwell_grows_after_a_step_up_that_had_to_be_taken_back():
+    flight = Flight(active=1, deadline_ms=21.0, latency_up_fraction=1.0, dwell_up_s=2.0)
+    # Foreseen to fit, but too slow whenever it runs: without back-off it would try every 2 s.
+    ups = []
+    for _ in range(600):
+        before = flight.active
+        slow = 0.9 if flight.active else 1.2
+        flight.tick(slow)
+        if flight.active < before:
+            ups.append(flight.now)
+    gaps = [b - a for a, b in itertools.pairwise(ups)]
+    assert len(ups) >= 3
+    assert gaps[1] > 1.7 * gaps[0]
+    assert len(ups) <= 6

@@ -64,7 +64,7 @@ class Beliefs:
             self._heard.add('temperature')
         if not math.isnan(o.battery.fraction):
             self._heard.add('battery')
-        self.thermal.update(o.board.temperature_c, o.now_s)
+        self.thermal.update(o.board.temperature_c, o.now_s, o.board.power_w)
 
     def learn_power(self, o: Observation, profile_w: float) -> None:
         """From power and battery of one tick, while ``profile_w`` is running by the profile."""

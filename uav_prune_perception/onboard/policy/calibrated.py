@@ -18,16 +18,15 @@ from .base import (
     Decision,
     Observation,
 )
+from .battery_zone import BatteryZone
 from .beliefs import Beliefs
 from .calibrated_options import CalibratedOptions
+from .dwell import Dwell
 from .forecast import Forecast, forecasts
 
-OVERHEAD_FRAMES = 60
 MIN_FRAMES = 5  # before these the deadline is no reason to leave a level
 NEAR_BEST = 0.05  # where no level keeps the deadline often enough, the best attainable counts
 HOPELESS = 0.1  # as a probability of keeping the deadline
-TAKEN_BACK_S = 3.0  # a step up that lasts less was a mistake
-FORGIVEN_S = 30.0
 SMOOTH_S = 2.0  # a step up goes by the mean of the probability over this, not by its lowest
 ALARM_FRESH_S = 3.0
 ALARM_SAVES = 0.85  # an alarm must be answered by this share of the inference's watts or less
@@ -52,10 +51,10 @@ class CalibratedPolicy:
         self._applied = self.options
         self._chosen: Forecast | None = None
         self._every = 1
-        self._dwell_s = self.options.dwell_up_s
+        self._dwell = Dwell(self.options.dwell_up_s, self.options.max_dwell_s)
+        self._battery = BatteryZone()
         self._up_since: float | None = None
         self._up_worth = math.inf
-        self._stepped_up_s = self._taken_back_s = -math.inf
         self._alarm_s = self._no_up_until_s = -math.inf
         self._fastest_ms = 0.0
         self._time_s = -math.inf
@@ -89,8 +88,12 @@ class CalibratedPolicy:
             self._beliefs = Beliefs(o.levels, options)
         elif self._applied is not options:
             self._beliefs.apply(options)
-            self._dwell_s = options.dwell_up_s
+            self._dwell.change(options.dwell_up_s, options.max_dwell_s)
         self._applied, beliefs = options, self._beliefs
+        self._battery.update(
+            o.battery.fraction, options.battery_low_fraction, options.battery_critical_fraction,
+            options.battery_hysteresis,
+        )
         beliefs.learn(o)
         choices = forecasts(o, beliefs.slow_down, beliefs.overhead_ms, options)
         active = self._running(o, choices)
@@ -162,7 +165,8 @@ class CalibratedPolicy:
         limit_c = self._temperature_limit_c(o)
         reserve_c = 0.25 * options.temperature_margin_c if keep else options.temperature_margin_c
         if extra_w > self.beliefs.thermal.headroom_w(limit_c - reserve_c):
-            words = f'{self.beliefs.thermal.predicted_c:.0f} C ahead, limit {limit_c:.0f} C'
+            ahead_c, horizon_s = self.beliefs.thermal.predicted_c, options.thermal_horizon_s
+            words = f'{ahead_c:.0f} C expected in {horizon_s:.0f} s, limit {limit_c:.0f} C'
             return 3, TEMPERATURE, words
         wanted = options.deadline_probability
         slack = 1.0 - wanted if keep else 0.0
@@ -197,17 +201,12 @@ class CalibratedPolicy:
             return 1, ENDURANCE, words
         lightest = self._battery_floor(o)
         if choice.level.index < lightest:
-            return 1, BATTERY, f'battery at {o.battery.fraction:.0%} does not allow {choice.name}'
+            return 1, BATTERY, f'battery at {_percent(o)} does not allow {choice.name}'
         return None
 
     def _battery_floor(self, o: Observation) -> int:
-        """Index of the heaviest level that the charge allows; nan compares false: 0."""
-        usable = [level.index for level in o.levels if level.usable]
-        if o.battery.fraction < self.options.battery_critical_fraction:
-            return usable[-1]
-        if o.battery.fraction < self.options.battery_low_fraction:
-            return usable[len(usable) // 2]
-        return 0
+        """Index of the heaviest level that the charge allows."""
+        return self._battery.heaviest([level for level in o.levels if level.usable]).index
 
     def _temperature_limit_c(self, o: Observation) -> float:
         limit_c = self.options.temperature_limit_c
@@ -234,17 +233,13 @@ class CalibratedPolicy:
         _, code, words = wrong
         if target is active:
             return self._hold(o, active, f'{words}; nothing does better')
-        if o.now_s - self._stepped_up_s < TAKEN_BACK_S:
-            self._dwell_s = min(2.0 * self._dwell_s, max(self.options.max_dwell_s,
-                                                         self.options.dwell_up_s))
-            self._taken_back_s = o.now_s
+        self._dwell.stepped_down(o.now_s)
         return self._go(o, active, target, code, f'{words}: go to {target.name}')
 
     def _step_up(
         self, o: Observation, choices: list[Forecast], active: Forecast, attainable: float
     ) -> Decision:
-        if o.now_s - self._taken_back_s > FORGIVEN_S:
-            self._dwell_s = self.options.dwell_up_s
+        self._dwell.forgive(o.now_s)
         silent = self.beliefs.silent(o)
         better = [
             choice for choice in choices
@@ -260,12 +255,12 @@ class CalibratedPolicy:
         if self._up_since is None:
             self._up_since = o.now_s
         waited_s = o.now_s - self._up_since
-        if waited_s < self._dwell_s:
-            words = f'{best.name} would fit, waiting {waited_s:.1f} of {self._dwell_s:.1f} s'
+        if waited_s < self._dwell.seconds:
+            words = f'{best.name} would fit, waiting {waited_s:.1f} of {self._dwell.seconds:.1f} s'
             return self._hold(o, active, words, keep_timer=True)
         lasting = [choice for choice in better if choice.worth <= self._up_worth + 1e-9]
         target = max(lasting or better[-1:], key=lambda choice: choice.worth)
-        self._stepped_up_s = o.now_s
+        self._dwell.stepped_up(o.now_s)
         words = (f'{target.name} keeps {self.options.deadline_ms:.0f} ms with '
                  f'{target.in_time:.1%}, for {waited_s:.1f} s')
         return self._go(o, active, target, RECOVERED, f'{words}: step up')
@@ -292,3 +287,8 @@ def _harm(obstacle: tuple[int, str, str] | None, choice: Forecast) -> tuple[floa
     if urgency == 2:
         return 2, -choice.in_time, choice.level.latency_ms
     return urgency, choice.watts, -choice.worth
+
+
+def _percent(o: Observation) -> str:
+    charge = o.battery.fraction
+    return 'an unknown charge' if math.isnan(charge) else f'{charge:.0%}'

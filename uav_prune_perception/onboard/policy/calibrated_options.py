@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 SHARES = (
     'deadline_probability', 'battery_reserve_fraction', 'battery_low_fraction',
-    'battery_critical_fraction',
+    'battery_critical_fraction', 'battery_hysteresis',
 )
 
 
@@ -29,6 +29,7 @@ class CalibratedOptions:
         battery_reserve_fraction: charge to land with.
         battery_low_fraction: below it, at most the middle level runs.
         battery_critical_fraction: below it, only the lightest level runs.
+        battery_hysteresis: the charge must rise this far above a threshold to lift its limit.
         max_every: may process only every n-th frame, n up to this; 1 = every frame.
         staleness_s: an answer's worth falls to 37 % in this time: weighs skipping against
             pruning. Small for fast flight.
@@ -50,6 +51,7 @@ class CalibratedOptions:
     battery_reserve_fraction: float = 0.15
     battery_low_fraction: float = 0.0
     battery_critical_fraction: float = 0.0
+    battery_hysteresis: float = 0.05
     max_every: int = 1
     staleness_s: float = 0.3
     dwell_up_s: float = 5.0

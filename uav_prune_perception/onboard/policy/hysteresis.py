@@ -18,6 +18,8 @@ from .base import (
     LevelInfo,
     Observation,
 )
+from .battery_zone import CRITICAL, BatteryZone
+from .dwell import Dwell
 
 
 @dataclass(frozen=True)
@@ -39,6 +41,7 @@ class HysteresisOptions:
         settle_s: after a change, power and temperature get this long to follow before they
             may cause a further step down.
         dwell_up_s: every condition for a step up must hold this long without a break.
+        max_dwell_s: the dwell doubles after each step up that had to be taken back, up to this.
     """
 
     deadline_ms: float = 50.0
@@ -53,6 +56,7 @@ class HysteresisOptions:
     temperature_margin_c: float = 5.0
     settle_s: float = 2.0
     dwell_up_s: float = 5.0
+    max_dwell_s: float = 60.0
 
     def __post_init__(self) -> None:
         """Check the ranges. Raises ValueError naming the option and its range."""
@@ -82,7 +86,8 @@ class HysteresisPolicy:
         self._active = -1
         self._changed_s = -math.inf
         self._clear_since: float | None = None
-        self._battery_zone = 0  # 0 full, 1 low, 2 critical
+        self._battery_zone = BatteryZone()
+        self._dwell = Dwell(self.options.dwell_up_s, self.options.max_dwell_s)
         self._heard: set[str] = set()
 
     def decide(self, observation: Observation) -> Decision:
@@ -98,7 +103,9 @@ class HysteresisPolicy:
         ]
         if demands:
             self._clear_since = None
+            self._dwell.stepped_down(o.now_s)
             return max(demands, key=lambda demand: demand.level)  # first of equals: most urgent
+        self._dwell.forgive(o.now_s)
         return self._step_up(o)
 
     def _note(self, o: Observation) -> None:
@@ -113,16 +120,12 @@ class HysteresisPolicy:
             'battery': o.battery.fraction,
         }
         self._heard |= {name for name, value in readings.items() if not math.isnan(value)}
-        fraction = o.battery.fraction
-        if math.isnan(fraction):
-            return
-        low, critical = self.options.battery_low_fraction, self.options.battery_critical_fraction
-        for zone, threshold in ((2, critical), (1, low)):
-            held = self._battery_zone >= zone
-            if fraction < threshold + (self.options.battery_hysteresis if held else 0.0):
-                self._battery_zone = zone
-                return
-        self._battery_zone = 0
+        options = self.options
+        self._battery_zone.update(
+            o.battery.fraction, options.battery_low_fraction, options.battery_critical_fraction,
+            options.battery_hysteresis,
+        )
+        self._dwell.change(options.dwell_up_s, options.max_dwell_s)
 
     def _temperature(self, o: Observation) -> Decision | None:
         limit, value = self.options.temperature_limit_c, o.board.temperature_c
@@ -161,7 +164,7 @@ class HysteresisPolicy:
         options = self.options
         name, threshold = (
             ('critical', options.battery_critical_fraction)
-            if self._battery_zone == 2
+            if self._battery_zone.zone == CRITICAL
             else ('low', options.battery_low_fraction)
         )
         reason = (
@@ -173,7 +176,7 @@ class HysteresisPolicy:
     def _battery_cap(self, o: Observation) -> LevelInfo:
         """The heaviest level that the battery allows."""
         usable = [level for level in o.levels if level.usable] or [o.levels[o.active]]
-        return usable[{0: 0, 1: len(usable) // 2, 2: len(usable) - 1}[self._battery_zone]]
+        return self._battery_zone.heaviest(usable)
 
     def _settled(self, o: Observation) -> bool:
         return o.now_s - self._changed_s >= self.options.settle_s
@@ -191,7 +194,7 @@ class HysteresisPolicy:
             return Decision(o.active, HOLD, f'stay at {active.name}: {obstacle}')
         if self._clear_since is None:
             self._clear_since = o.now_s
-        waited, dwell = o.now_s - self._clear_since, self.options.dwell_up_s
+        waited, dwell = o.now_s - self._clear_since, self._dwell.seconds
         if waited < dwell:
             reason = f'{target.name} would fit, waiting {waited:.1f} of {dwell:.1f} s'
             return Decision(o.active, HOLD, f'stay at {active.name}: {reason}')
@@ -201,6 +204,7 @@ class HysteresisPolicy:
                 f'{target.name} is predicted at p95 {predict_p95_ms(o, target):.0f} ms, '
                 f'deadline {self.options.deadline_ms:.0f} ms'
             )
+        self._dwell.stepped_up(o.now_s)
         return Decision(target.index, RECOVERED, f'{text}, for {waited:.1f} s: step up')
 
     def _obstacle(self, o: Observation, target: LevelInfo) -> str:

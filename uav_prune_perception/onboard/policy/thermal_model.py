@@ -9,10 +9,14 @@ from collections import deque
 
 WINDOW_S = 10.0
 PERIOD_S = 1.0
+ASSUMED_W = 15.0  # of a board that does not say what it draws
 
 
 class ThermalModel:
     """Foresees the temperature by its slope; a first-order plant turns degrees into watts.
+
+    A jump of the die when load begins is no slope that lasts: both halves of the window must
+    show it, and the rise ahead is at most what the watts drawn can do in that time.
 
     Args:
         c_per_w: degrees per watt at rest, of the cooler.
@@ -25,21 +29,25 @@ class ThermalModel:
         self._c_per_w = c_per_w * (1.0 - math.exp(-horizon_s / time_s))
         self._readings: deque[tuple[float, float]] = deque(maxlen=int(WINDOW_S / PERIOD_S) + 1)
         self._pending: deque[tuple[float, float]] = deque(maxlen=16)
+        self._slope = 0.0  # degrees per second
         self.predicted_c = math.nan
 
-    def update(self, temperature_c: float, now_s: float) -> None:
+    def update(self, temperature_c: float, now_s: float, power_w: float = math.nan) -> None:
         """One tick; nan = no reading: the last prediction is kept until readings are back."""
         if math.isnan(temperature_c):
             self._readings.clear()
+            self._slope = 0.0
             return
         readings = self._readings
         if readings and now_s < readings[-1][0]:
             readings.clear()
         if not readings or now_s - readings[-1][0] >= PERIOD_S:
             readings.append((now_s, temperature_c))
+            self._slope = _lasting_slope(list(readings))
         # The slope looks back: watts changed since then are not all in it yet.
         unseen_w = sum(w * max(0.0, 1.0 - (now_s - t) / WINDOW_S) for t, w in self._pending)
-        rise_c = self._slope() * self._horizon_s + unseen_w * self._c_per_w
+        most_c = self._c_per_w * (power_w if power_w > 0 else ASSUMED_W)
+        rise_c = min(self._slope * self._horizon_s, most_c) + unseen_w * self._c_per_w
         self.predicted_c = temperature_c + max(0.0, rise_c)
 
     def changed(self, watts: float, now_s: float) -> None:
@@ -52,14 +60,21 @@ class ThermalModel:
             return math.inf
         return (limit_c - self.predicted_c) / self._c_per_w
 
-    def _slope(self) -> float:
-        """Degrees per second, by least squares over the window."""
-        readings = self._readings
-        if len(readings) < 4:
-            return 0.0
-        n = len(readings)
-        mean_t = sum(t for t, _ in readings) / n
-        mean_c = sum(c for _, c in readings) / n
-        above = sum((t - mean_t) * (c - mean_c) for t, c in readings)
-        below = sum((t - mean_t)**2 for t, _ in readings)
-        return above / below if below > 0 else 0.0
+
+def _lasting_slope(readings: list[tuple[float, float]]) -> float:
+    """Degrees per second over all readings, as far as each half of them shows half of it."""
+    half = len(readings) // 2
+    if half < 4:
+        return 0.0
+    parts = (_slope(readings[: half + 1]), _slope(readings[half:]))
+    return min(_slope(readings), *(2.0 * max(0.0, part) for part in parts))
+
+
+def _slope(readings: list[tuple[float, float]]) -> float:
+    """Degrees per second, by least squares."""
+    n = len(readings)
+    mean_t = sum(t for t, _ in readings) / n
+    mean_c = sum(c for _, c in readings) / n
+    above = sum((t - mean_t) * (c - mean_c) for t, c in readings)
+    below = sum((t - mean_t)**2 for t, _ in readings)
+    return above / below if below > 0 else 0.0

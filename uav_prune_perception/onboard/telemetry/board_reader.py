@@ -70,7 +70,7 @@ class BoardReader:
         self._probed_s = -math.inf
         self._slow_s = -math.inf
         self._pi_power_w = self._temperature_c = self._load = math.nan
-        self._alarm, self._alarm_s = '', math.nan
+        self._alarm, self._alarm_s, self._alarms = '', math.nan, 0
         self._pi_flags: tuple[str, ...] = ()
 
     def read(self, now_s: float) -> BoardState:
@@ -92,6 +92,7 @@ class BoardReader:
         if events:
             names = ', '.join(f'{name} +{count}' for name, count in sorted(events.items()))
             self._alarm, self._alarm_s = f'over-current ({names})', now_s
+            self._alarms += sum(events.values())
         power = self._power
         watts = self._try('power', power.power_w, math.nan) if power else self._pi_power_w
         return BoardState(
@@ -102,6 +103,7 @@ class BoardReader:
             throttle_c=self._try('trip points', self._thermal.throttle_c, math.nan),
             alarm=self._alarm,
             alarm_s=self._alarm_s,
+            alarms=self._alarms,
         )
 
     def _probe(self) -> None:
@@ -126,6 +128,7 @@ class BoardReader:
         self._pi_flags = flags.now
         if new:
             self._alarm, self._alarm_s = ', '.join(new), now_s
+            self._alarms += len(new)
 
     def _try(self, name: str, call: Callable[[], T], otherwise: T) -> T:
         """Nothing that a sensor does may reach the loop; each fault is logged once."""

@@ -15,7 +15,7 @@ class LowPass:
     """
 
     def __init__(self, time_constant_s: float) -> None:
-        self._tau_s = time_constant_s
+        self.time_constant_s = time_constant_s
         self._value = math.nan
         self._time_s = math.nan
 
@@ -24,8 +24,9 @@ class LowPass:
         elapsed_s = now_s - self._time_s
         if math.isnan(value) or math.isnan(self._value) or not elapsed_s >= 0:
             self._value = value
-        elif self._tau_s > 0:
-            self._value += (value - self._value) * (1.0 - math.exp(-elapsed_s / self._tau_s))
+        elif self.time_constant_s > 0:
+            share = 1.0 - math.exp(-elapsed_s / self.time_constant_s)
+            self._value += share * (value - self._value)
         else:
             self._value = value
         self._time_s = now_s

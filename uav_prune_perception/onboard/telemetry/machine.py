@@ -4,6 +4,8 @@
 
 from __future__ import annotations
 
+import os
+import platform
 import re
 from pathlib import Path
 
@@ -27,3 +29,18 @@ def l4t_release(root: Path = Path('/')) -> str:
     """Jetson Linux release such as '36.4.3'; '' elsewhere."""
     found = _RELEASE.search(read_text(root / 'etc/nv_tegra_release'))
     return f'{found.group(1)}.{found.group(2)}' if found else ''
+
+
+def device_name(root: Path = Path('/')) -> str:
+    """What this machine is called in a ladder: board or processor, and its usable cores."""
+    board = read_text(root / 'proc/device-tree/model')
+    if board:
+        return board
+    found = _CPU.search(read_text(root / 'proc/cpuinfo'))
+    processor = found.group(1).strip() if found else platform.processor() or platform.machine()
+    return f'{processor} x{usable_cores()}'
+
+
+def usable_cores() -> int:
+    """Cores that this process may run on."""
+    return len(os.sched_getaffinity(0))

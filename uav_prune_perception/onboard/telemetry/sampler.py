@@ -54,5 +54,5 @@ class BoardSampler:
 
     def _work(self) -> None:
         while not self._stop.is_set():
-            self._telemetry.update_board(self.reader.read(time.monotonic()))
+            self._telemetry.update_sensors(self.reader.read(time.monotonic()))
             self._stop.wait(self._period_s)
