@@ -50,13 +50,11 @@ def image_folder(
         DatasetError: no folder, no classes, an empty split, or (``refuse``) a broken picture.
     """
     folder = Path(root).expanduser()
-    if broken not in ('skip', 'refuse'):
-        raise DatasetError(f"image_folder: broken must be 'skip' or 'refuse', not {broken!r}")
     if not folder.is_dir():
         raise DatasetError(f'{folder}: no such folder')
     classes, samples = _samples(folder, val_fraction, test_fraction, seed)
     shape = (height, width, channels)
-    splits = {name: _read(samples[name], shape, broken) for name in SPLITS}
+    splits = {name: read_pictures(samples[name], shape, broken) for name in SPLITS}
     for name, split in splits.items():
         if len(split) == 0:
             raise DatasetError(f'{folder}: split "{name}" is empty; add pictures or change split')
@@ -68,33 +66,40 @@ def _samples(
 ) -> tuple[tuple[str, ...], dict[SplitName, list[Sample]]]:
     rng = np.random.default_rng(seed)
     if not (folder / 'train').is_dir():
-        classes = _classes(folder)
-        train, rest = _share(_list(folder, classes), val_fraction + test_fraction, rng)
-        test, val = _share(rest, val_fraction / (val_fraction + test_fraction), rng)
+        classes = class_names(folder)
+        pictures = list_pictures(folder, classes)
+        train, rest = share_of_classes(pictures, val_fraction + test_fraction, rng)
+        test, val = share_of_classes(rest, val_fraction / (val_fraction + test_fraction), rng)
         return classes, {'train': train, 'val': val, 'test': test}
-    classes = _classes(folder / 'train')
+    classes = class_names(folder / 'train')
     samples: dict[SplitName, list[Sample]] = {}
     for name in SPLITS:
         if (folder / name).is_dir():
-            unknown = set(_classes(folder / name)) - set(classes)
+            unknown = set(class_names(folder / name)) - set(classes)
             if unknown:
                 raise DatasetError(f'{folder / name}: not in train: {", ".join(sorted(unknown))}')
-            samples[name] = _list(folder / name, classes)
+            samples[name] = list_pictures(folder / name, classes)
     if 'test' not in samples:
         raise DatasetError(f'{folder}: has train/ but no test/')
     if 'val' not in samples:
-        samples['train'], samples['val'] = _share(samples['train'], val_fraction, rng)
+        samples['train'], samples['val'] = share_of_classes(samples['train'], val_fraction, rng)
     return classes, samples
 
 
-def _classes(folder: Path) -> tuple[str, ...]:
+def class_names(folder: Path) -> tuple[str, ...]:
+    """The sub-folders, sorted.
+
+    Raises:
+        DatasetError: fewer than two.
+    """
     names = sorted(path.name for path in folder.iterdir() if path.is_dir())
     if len(names) < 2:
         raise DatasetError(f'{folder}: needs one sub-folder for each of two or more classes')
     return tuple(names)
 
 
-def _list(folder: Path, classes: tuple[str, ...]) -> list[Sample]:
+def list_pictures(folder: Path, classes: tuple[str, ...]) -> list[Sample]:
+    """Every picture of every class (as a label), sorted by path within it."""
     return [
         (path, label)
         for label, name in enumerate(classes)
@@ -104,7 +109,7 @@ def _list(folder: Path, classes: tuple[str, ...]) -> list[Sample]:
     ]
 
 
-def _share(
+def share_of_classes(
     samples: list[Sample], fraction: float, rng: np.random.Generator
 ) -> tuple[list[Sample], list[Sample]]:
     """Split every class: (the rest, its share of at least one where there are two)."""
@@ -119,7 +124,16 @@ def _share(
     return rest, share
 
 
-def _read(samples: list[Sample], shape: tuple[int, int, int], broken: str) -> ClassificationSplit:
+def read_pictures(
+    samples: list[Sample], shape: tuple[int, int, int], broken: str
+) -> ClassificationSplit:
+    """All of ``samples`` as uint8 [N, height, width, channels], stretched to ``shape``.
+
+    Raises:
+        DatasetError: a picture is broken and ``broken`` is 'refuse' ('skip' logs it).
+    """
+    if broken not in ('skip', 'refuse'):
+        raise DatasetError(f"broken must be 'skip' or 'refuse', not {broken!r}")
     images = np.empty((len(samples), *shape), np.uint8)
     labels = np.zeros(len(samples), np.int64)
     count = 0

@@ -9,6 +9,7 @@ from typing import Literal
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -16,7 +17,9 @@ from uav_prune_perception.datasets.classification_set import ClassificationSet
 from uav_prune_perception.ladder import Accuracy, InputSpec, Logits
 
 from .augmentation import Augmentation, augment
-from .task import Predict, normalised, numpy_generator, shuffled
+from .crop_flip import CropFlip, crop_flip
+from .task import Predict, normalised, normalised_planes, numpy_generator, shuffled
+from .test_guard import TestReads
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
@@ -27,7 +30,8 @@ class ClassificationTask:
 
     Args:
         data: pictures and labels, all of one size.
-        augmentation: how training pictures are changed.
+        augmentation: how training pictures are changed: `CropFlip` (whole batches, fast), or
+            `Augmentation` (stronger, picture by picture).
         mean: per channel, on the 0..1 scale; ImageNet's by default (0.5 for grey).
         std: likewise.
         label_smoothing: share of the label spread over all classes.
@@ -40,7 +44,7 @@ class ClassificationTask:
     def __init__(
         self,
         data: ClassificationSet,
-        augmentation: Augmentation | None = None,
+        augmentation: Augmentation | CropFlip | None = None,
         *,
         mean: tuple[float, ...] | None = None,
         std: tuple[float, ...] | None = None,
@@ -54,6 +58,8 @@ class ClassificationTask:
         self.label_smoothing = label_smoothing
         self.teacher_weight = teacher_weight
         self.temperature = temperature
+        self.test_reads = TestReads()
+        self._resident: dict[str, tuple[Tensor, Tensor]] = {}
         self._sha256: str | None = None
         height, width, channels = data.split('train').images.shape[1:]
         grey = channels == 1
@@ -86,16 +92,51 @@ class ClassificationTask:
         self, epoch: int, batch_size: int, generator: torch.Generator
     ) -> Iterator[tuple[Tensor, Tensor]]:
         """Batches of images float32 [B, C, H, W] and labels int64 [B]."""
-        split = self.data.split('train')
+        split, options = self.data.split('train'), self.augmentation
         order = shuffled(len(split), generator)
+        if isinstance(options, CropFlip):
+            yield from self._fast_batches(order, batch_size, options, generator)
+            return
         rng = numpy_generator(generator)
         none = np.zeros((0, 4), np.float32)
         for step in range(self.steps_per_epoch(batch_size)):
             chosen = order[step * batch_size:(step + 1) * batch_size]
             images = np.stack(
-                [augment(split.images[i], none, rng, self.augmentation, 0)[0] for i in chosen]
+                [augment(split.images[i], none, rng, options, 0)[0] for i in chosen]
             )
             yield normalised(images, self.input), torch.from_numpy(split.labels[chosen])
+
+    def hold(self, device: str) -> None:
+        """Keep the training pictures on a device from now on, so that batches are made there.
+
+        Pictures that are decoded on demand stay where they are.
+        """
+        self._resident.clear()
+        split = self.data.split('train')
+        if isinstance(split.images, np.ndarray):
+            labels = torch.from_numpy(split.labels).to(device)
+            self._resident['train'] = (torch.from_numpy(split.images).to(device), labels)
+
+    def _fast_batches(
+        self,
+        order: NDArray[np.int64],
+        batch_size: int,
+        options: CropFlip,
+        generator: torch.Generator,
+    ) -> Iterator[tuple[Tensor, Tensor]]:
+        split = self.data.split('train')
+        if not self._resident:
+            self.hold('cpu')
+        for step in range(self.steps_per_epoch(batch_size)):
+            chosen = order[step * batch_size:(step + 1) * batch_size]
+            if 'train' in self._resident:
+                images, labels = self._resident['train']
+                index = torch.from_numpy(chosen).to(images.device)
+                batch, targets = images[index], labels[index]
+            else:
+                batch = torch.from_numpy(split.images[chosen])
+                targets = torch.from_numpy(split.labels[chosen])
+            yield normalised_planes(crop_flip(batch, options, generator), self.input), targets
 
     def loss(
         self, model: nn.Module, images: Tensor, targets: Tensor, teacher: nn.Module | None = None
@@ -112,7 +153,12 @@ class ClassificationTask:
         return loss + self.teacher_weight * extra * self.temperature**2
 
     def evaluate(self, predict: Predict, split: str = 'val', batch_size: int = 1) -> Accuracy:
-        """Top-1 accuracy, also of every class (recall)."""
+        """Top-1 accuracy, also of every class (recall).
+
+        Raises:
+            TrainingError: ``split`` is test, and `test_reads` allows no more.
+        """
+        self.test_reads.note(split)
         data = self.data.split(split)
         found = np.concatenate(
             [
@@ -138,7 +184,8 @@ class ClassificationTask:
     def calibration_batches(
         self, n: int, batch_size: int = 16, split: str = 'train'
     ) -> Iterator[Tensor]:
-        """``n`` batches of pictures as they are, spread over all classes."""
+        """``n`` batches of pictures as they are, spread over all classes; never of test."""
+        TestReads.refuse(split, 'calibration')
         images = self.data.split(split).images
         order = np.random.default_rng(0).permutation(len(images))
         for step in range(n):

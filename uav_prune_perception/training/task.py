@@ -105,10 +105,16 @@ def torch_predict(model: nn.Module) -> Predict:
 
 def normalised(images: NDArray[np.uint8], spec: InputSpec) -> Tensor:
     """uint8 [B, H, W, C] -> float32 [B, C, H, W], (pixel / 255 - mean) / std."""
-    # Stays channels-last in memory, which is also the faster layout for convolutions on a CPU
-    tensor = torch.from_numpy(np.ascontiguousarray(images)).permute(0, 3, 1, 2).float()
-    mean = torch.tensor(spec.mean).view(1, -1, 1, 1) * 255.0
-    std = torch.tensor(spec.std).view(1, -1, 1, 1) * 255.0
+    planes = torch.from_numpy(np.ascontiguousarray(images)).permute(0, 3, 1, 2)
+    return normalised_planes(planes, spec)
+
+
+def normalised_planes(images: Tensor, spec: InputSpec) -> Tensor:
+    """uint8 [B, C, H, W] -> float32 of the same shape and device, (pixel / 255 - mean) / std."""
+    # Channels-last in memory is also the faster layout for convolutions on a CPU
+    tensor = images.to(torch.float32, memory_format=torch.channels_last)
+    mean = torch.tensor(spec.mean, device=images.device).view(1, -1, 1, 1) * 255.0
+    std = torch.tensor(spec.std, device=images.device).view(1, -1, 1, 1) * 255.0
     return tensor.sub_(mean).div_(std)
 
 

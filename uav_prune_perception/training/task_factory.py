@@ -9,14 +9,19 @@ import inspect
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from uav_prune_perception.datasets.cifar import cifar10, cifar100
 from uav_prune_perception.datasets.detection_folder import detection_folder
 from uav_prune_perception.datasets.detection_set import DatasetError
+from uav_prune_perception.datasets.eurosat import eurosat
 from uav_prune_perception.datasets.generated_scenes import generated_set
 from uav_prune_perception.datasets.hit_uav import hit_uav
 from uav_prune_perception.datasets.image_folder import image_folder
+from uav_prune_perception.datasets.imagenet import imagenet
+from uav_prune_perception.datasets.scene_folders import aid, nwpu_resisc45, scene_folders
 
 from .augmentation import Augmentation
 from .classification_task import ClassificationTask
+from .crop_flip import CropFlip
 from .detection_task import DetectionTask
 from .task import LearningTask
 
@@ -25,16 +30,30 @@ DETECTION_SETS: dict[str, Callable[..., Any]] = {
     'hit_uav': hit_uav,
     'detection_folder': detection_folder,
 }
-CLASSIFICATION_SETS: dict[str, Callable[..., Any]] = {'image_folder': image_folder}
+CLASSIFICATION_SETS: dict[str, Callable[..., Any]] = {
+    'aid': aid,
+    'cifar10': cifar10,
+    'cifar100': cifar100,
+    'eurosat': eurosat,
+    'image_folder': image_folder,
+    'imagenet': imagenet,
+    'nwpu_resisc45': nwpu_resisc45,
+    'scene_folders': scene_folders,
+}
+AUGMENTATIONS: dict[str, type] = {'affine': Augmentation, 'crop_flip': CropFlip}
+# Keys of ``data`` that say how a classifier learns from the pictures, not which they are.
+LEARNING = ('mean', 'std', 'label_smoothing', 'teacher_weight', 'temperature')
 
 
 def make_task(data: Mapping[str, Any]) -> LearningTask:
     """Build a task.
 
     Args:
-        data: ``kind`` (generated_scenes, hit_uav, detection_folder, image_folder), the options
-            of that reader, and optionally ``augmentation``: a mapping with the fields of
-            `Augmentation`.
+        data: ``kind`` (one of `DETECTION_SETS` or `CLASSIFICATION_SETS`), the options of that
+            reader, and optionally ``augmentation``: a mapping with the fields of `Augmentation`,
+            or with ``kind: crop_flip`` those of `CropFlip` (classification). Classification
+            also takes ``mean``, ``std``, ``label_smoothing``, ``teacher_weight`` and
+            ``temperature``, as `ClassificationTask` does.
 
     Raises:
         DatasetError: unknown kind or option, or the data cannot be read.
@@ -47,23 +66,54 @@ def make_task(data: Mapping[str, Any]) -> LearningTask:
     readers = {**DETECTION_SETS, **CLASSIFICATION_SETS}
     if kind not in readers:
         raise DatasetError(f'data.kind: no "{kind}"; {_choice(str(kind), list(readers))}')
-    changes = options.pop('augmentation', {})
-    augmentation = None
-    if changes:
-        _check(changes, Augmentation, 'data.augmentation')
-        augmentation = Augmentation(**changes)
-    _check(options, readers[kind], 'data')
-    content = readers[kind](**options)
+    augmentation = _augmentation(options.pop('augmentation', None) or {})
     if kind in DETECTION_SETS:
-        return DetectionTask(content, augmentation)
-    return ClassificationTask(content, augmentation)
+        if isinstance(augmentation, CropFlip):
+            raise DatasetError('data.augmentation.kind: crop_flip is for classification only')
+        _check(options, readers[kind], 'data')
+        return DetectionTask(readers[kind](**options), augmentation)
+    learning = {name: options.pop(name) for name in LEARNING if name in options}
+    _check(options, readers[kind], 'data', LEARNING)
+    content = readers[kind](**options)
+    channels = content.split('train').images.shape[3]
+    for name in ('mean', 'std'):
+        if name in learning:
+            learning[name] = _per_channel(name, learning[name], channels)
+    return ClassificationTask(content, augmentation, **learning)
 
 
-def _check(options: Mapping[str, Any], target: Callable[..., Any], where: str) -> None:
+def _augmentation(changes: Mapping[str, Any]) -> Augmentation | CropFlip | None:
+    options = dict(changes)
+    kind = options.pop('kind', 'affine')
+    if kind not in AUGMENTATIONS:
+        choice = _choice(str(kind), list(AUGMENTATIONS))
+        raise DatasetError(f'data.augmentation.kind: no "{kind}"; {choice}')
+    if not changes:
+        return None
+    _check(options, AUGMENTATIONS[kind], 'data.augmentation')
+    made: Augmentation | CropFlip = AUGMENTATIONS[kind](**options)
+    return made
+
+
+def _per_channel(name: str, value: Any, channels: int) -> tuple[float, ...]:
+    values = tuple(value) if isinstance(value, (list, tuple)) else (value,) * channels
+    numbers = all(isinstance(v, (int, float)) and (name == 'mean' or v > 0) for v in values)
+    if len(values) != channels or not numbers:
+        raise DatasetError(
+            f'data.{name}: needs one number or {channels}, on the 0..1 scale'
+            f'{", above 0" if name == "std" else ""}, not {value!r}'
+        )
+    return tuple(float(v) for v in values)
+
+
+def _check(
+    options: Mapping[str, Any], target: Callable[..., Any], where: str, more: tuple[str, ...] = ()
+) -> None:
     parameters = inspect.signature(target).parameters
     for name in options:
         if name not in parameters:
-            raise DatasetError(f'{where}.{name}: unknown; {_choice(name, list(parameters))}')
+            known = [*parameters, *more]
+            raise DatasetError(f'{where}.{name}: unknown; {_choice(name, known)}')
     for name, parameter in parameters.items():
         if parameter.default is inspect.Parameter.empty and name not in options:
             raise DatasetError(f'{where}.{name}: missing')
