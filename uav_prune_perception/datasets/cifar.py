@@ -63,7 +63,7 @@ def cifar10(root: str | Path, *, val: int = 5000, seed: int = 0) -> Classificati
               ('cifar10_test.npz',), lambda path: read_mosaic_pack(path)[0],
               lambda folder: CIFAR10_CLASSES),
     )
-    return _read(Path(root).expanduser(), 'CIFAR-10', forms, 10, val, seed)
+    return _read(Path(root).expanduser(), 'CIFAR-10', forms, classes=10, val=val, seed=seed)
 
 
 def cifar100(
@@ -91,11 +91,11 @@ def cifar100(
               lambda folder: _text_names(folder / f'{labels}_label_names.txt')),
     )
     classes = 100 if labels == 'fine' else 20
-    return _read(Path(root).expanduser(), 'CIFAR-100', forms, classes, val, seed)
+    return _read(Path(root).expanduser(), 'CIFAR-100', forms, classes=classes, val=val, seed=seed)
 
 
 def _read(
-    root: Path, title: str, forms: tuple[_Form, ...], classes: int, val: int, seed: int
+    root: Path, title: str, forms: tuple[_Form, ...], *, classes: int, val: int, seed: int
 ) -> ClassificationSet:
     if not root.is_dir():
         raise DatasetError(f'{root}: no such folder')

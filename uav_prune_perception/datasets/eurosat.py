@@ -7,6 +7,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image
 
 from .classification_set import ClassificationSet, ClassificationSplit
@@ -74,12 +75,11 @@ def _folders(folder: Path, side: int, seed: int, broken: str) -> ClassificationS
     order = np.random.default_rng(seed).permutation(len(samples))
     train = int(SHARES[0] * len(samples))
     val = train + int(SHARES[1] * len(samples))
-    parts: dict[SplitName, list[int]] = {
-        'train': sorted(order[:train]), 'val': sorted(order[train:val]),
-        'test': sorted(order[val:]),
+    parts: dict[SplitName, NDArray[np.int64]] = {
+        'train': order[:train], 'val': order[train:val], 'test': order[val:],
     }
     for name, part in parts.items():
-        if not part:
+        if len(part) == 0:
             raise DatasetError(f'{folder}: {len(samples)} pictures leave none for {name}')
     return ClassificationSet(
         classes,

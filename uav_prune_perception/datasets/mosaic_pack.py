@@ -9,6 +9,7 @@ Keys: ``blob`` uint8, the encoded mosaics one after the other; ``offsets`` where
 from __future__ import annotations
 
 import io
+import itertools
 import zipfile
 from pathlib import Path
 
@@ -34,7 +35,7 @@ def read_mosaic_pack(path: Path) -> tuple[ClassificationSplit, tuple[str, ...]]:
             side, classes = int(packed['side']), tuple(str(name) for name in packed['classes'])
         tiles = [
             _tiles(blob[begin:end].tobytes(), side)
-            for begin, end in zip(offsets[:-1], offsets[1:], strict=True)
+            for begin, end in itertools.pairwise(offsets)
         ]
         images = np.concatenate(tiles)[:len(labels)]
     except (OSError, EOFError, ValueError, KeyError, TypeError, ZeroDivisionError, SyntaxError,

@@ -58,6 +58,7 @@ def prune(
     check_target(target, overwrite=overwrite)
     method = make_method(recipe)
     task = open_task(recipe, reporter)
+    task.test_reads.limit = len(recipe.prune.levels)
     key = base_key(recipe, task)
     folder = Path(run_folder) if run_folder else target.parent / RUNS / f'{recipe.name}-{key}'
     with RunFolder(folder, fresh=fresh) as run:

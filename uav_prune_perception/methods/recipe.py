@@ -53,6 +53,7 @@ class FitSection(Section):
     final_lr: float = Field(default=0.02, ge=0, le=1)
     evaluate_every: int = Field(default=0, ge=0)
     device: str = 'cpu'
+    amp: bool = False
 
 
 class FinetuneSection(FitSection):

@@ -21,6 +21,7 @@ from .detection_decode import found_objects
 from .detection_loss import IGNORE, DetectionLossOptions, detection_loss, distillation_loss
 from .detection_metrics import Detections, Truth, average_precision
 from .task import Predict, normalised, numpy_generator, shuffled
+from .test_guard import TestReads
 
 
 class DetectionTask:
@@ -48,6 +49,7 @@ class DetectionTask:
         self.augmentation = augmentation or Augmentation()
         self.loss_options = loss_options or DetectionLossOptions()
         self.teacher_weight = teacher_weight
+        self.test_reads = TestReads()
         height, width, channels = data.split('val').images.shape[1:]
         self.input = InputSpec(
             width=width,
@@ -136,7 +138,12 @@ class DetectionTask:
     def average_precision(
         self, predict: Predict, split: str = 'val', batch_size: int = 1
     ) -> NDArray[np.float64]:
-        """Average precision [classes, 10] at overlaps 0.5 to 0.95; NaN where a class is absent."""
+        """Average precision [classes, 10] at overlaps 0.5 to 0.95; NaN where a class is absent.
+
+        Raises:
+            TrainingError: ``split`` is test, and `test_reads` allows no more.
+        """
+        self.test_reads.note(split)
         data = self.data.split(split)
         truths = [
             Truth(*row) for row in zip(data.boxes, data.labels, data.ignore, strict=True)
@@ -158,7 +165,8 @@ class DetectionTask:
     def calibration_batches(
         self, n: int, batch_size: int = 16, split: str = 'train'
     ) -> Iterator[Tensor]:
-        """``n`` batches of pictures as they are."""
+        """``n`` batches of pictures as they are; never of test."""
+        TestReads.refuse(split, 'calibration')
         images = self.data.split(split).images
         for step in range(n):
             chosen = np.arange(step * batch_size, (step + 1) * batch_size) % len(images)
@@ -169,5 +177,6 @@ class DetectionTask:
         other = DetectionTask(
             self.data, self.augmentation, self.loss_options, self.teacher_weight
         )
+        other.test_reads = self.test_reads
         other.decode = dataclasses.replace(self.decode, **changes)  # type: ignore[arg-type]
         return other

@@ -111,6 +111,10 @@ class _Run:
     ) -> None:
         self.model, self.task, self.options = model, task, options
         self.checkpoint, self.hooks = checkpoint, hooks
+        self.kind = torch.device(options.device).type
+        hold = getattr(task, 'hold', None)
+        if hold is not None and self.kind != 'cpu':
+            hold(options.device)  # batches are then made where they are needed
         # Convolutions on a CPU train faster with channels innermost
         model.to(device=options.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.teacher = teacher.to(options.device).eval() if teacher is not None else None
@@ -157,7 +161,8 @@ class _Run:
         self.optimizer.zero_grad(set_to_none=True)
         for hook in self.hooks:
             hook.before_loss(model, images, targets)
-        loss = self.task.loss(model, images, targets, self.teacher)
+        with torch.autocast(self.kind, torch.bfloat16, enabled=options.amp):
+            loss = self.task.loss(model, images, targets, self.teacher)
         for hook in self.hooks:
             penalty = hook.penalty(model)
             if penalty is not None:

@@ -27,6 +27,7 @@ class FitOptions:
         final_lr: see ``lr``.
         evaluate_every: accuracy on val after every so many epochs; 0 is never.
         device: 'cpu', 'cuda', ...
+        amp: forward passes in bfloat16 where that is safe; for GPUs.
     """
 
     epochs: int = 14
@@ -43,6 +44,7 @@ class FitOptions:
     final_lr: float = 0.02
     evaluate_every: int = 0
     device: str = 'cpu'
+    amp: bool = False
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 import numpy as np
 import torch
@@ -13,6 +13,9 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from uav_prune_perception.ladder import Accuracy, DecodeSpec, InputSpec
+
+if TYPE_CHECKING:
+    from .test_guard import TestReads
 
 # Any engine: float32 [B, C, H, W] in, the network's evaluation output out.
 Predict = Callable[[NDArray[np.float32]], NDArray[np.float32]]
@@ -48,6 +51,11 @@ class LearningTask(Protocol):
     @property
     def data_sha256(self) -> str:
         """Hex digest of all the data that the task is made of."""
+        ...
+
+    @property
+    def test_reads(self) -> TestReads:
+        """Readings of the test split so far, and how many there may be."""
         ...
 
     def example_input(self) -> Tensor:

@@ -42,7 +42,7 @@ CLASSIFICATION_SETS: dict[str, Callable[..., Any]] = {
 }
 AUGMENTATIONS: dict[str, type] = {'affine': Augmentation, 'crop_flip': CropFlip}
 # Keys of ``data`` that say how a classifier learns from the pictures, not which they are.
-LEARNING = ('mean', 'std', 'label_smoothing', 'teacher_weight', 'temperature')
+LEARNING = ('augmentation', 'mean', 'std', 'label_smoothing', 'teacher_weight', 'temperature')
 
 
 def make_task(data: Mapping[str, Any]) -> LearningTask:
