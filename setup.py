@@ -14,7 +14,7 @@ ONBOARD = ['numpy', 'opencv-python-headless', 'jsonschema>=3.2', 'onnxruntime', 
 # The workstation half.
 OFFLINE = [
     'torch>=2.6', 'onnx', 'onnxscript', 'safetensors', 'pydantic>=2', 'matplotlib', 'rich',
-    'pillow', 'psutil',
+    'pillow', 'psutil', 'rosbags',
 ]
 # Real ROS 2 from PyPI wheels, for machines without a ROS 2 installation (x86-64).
 ROS = ['ros-rclpy[fastrtps]>=9', 'ros-sensor-msgs', 'ros-diagnostic-msgs', 'ros-std-srvs']
@@ -29,7 +29,12 @@ setup(
     maintainer='uav_prune_perception contributors',
     maintainer_email='maintainers@uav-prune-perception.invalid',
     packages=find_packages(include=[PACKAGE, f'{PACKAGE}.*']),
-    package_data={PACKAGE: ['py.typed', '*/*.json', '*/*.html', '*/*.css', '*/*.xml']},
+    package_data={
+        PACKAGE: [
+            'py.typed', '*/*.json', '*/*.html', '*/*.css', '*/*.xml',
+            'replay/vision_msgs/msg/*.msg',
+        ]
+    },
     data_files=[
         ('share/ament_index/resource_index/packages', [f'resource/{PACKAGE}']),
         (SHARE, ['package.xml']),

@@ -115,7 +115,8 @@ def install(venv: Path, extras: list[str], steps: Steps) -> None:
     command = [*pip, 'install', '--progress-bar', 'off', *wanted]
     steps.run(command, 'installing packages')
     steps.begin('building vision_msgs')
-    interfaces = [str(HERE / 'build_interfaces.py'), 'vision_msgs', str(HERE / 'vision_msgs')]
+    messages = REPOSITORY / 'uav_prune_perception' / 'replay' / 'vision_msgs'
+    interfaces = [str(HERE / 'build_interfaces.py'), 'vision_msgs', str(messages)]
     command = [str(venv / 'bin/python'), *interfaces, '--version', '4.1.1']
     steps.run(command, 'building vision_msgs')
 

@@ -16,6 +16,7 @@ from tiny_ladder import scene
 
 from uav_prune_perception.ladder import open_ladder
 from uav_prune_perception.onboard import results
+from uav_prune_perception.onboard.drawing import draw
 from uav_prune_perception.onboard.state import Health, LevelState
 from uav_prune_perception.onboard.statistics import Statistics
 from uav_prune_perception.onboard.telemetry import BatteryState, BoardState
@@ -25,7 +26,7 @@ from uav_prune_perception.ros.image_conversion import frame_from_image
 from uav_prune_perception.ros.inputs import board_state
 from uav_prune_perception.ros.level_status import level_status
 from uav_prune_perception.ros.message_conversion import MessageConverter
-from uav_prune_perception.ros.overlay import draw, overlay_message
+from uav_prune_perception.ros.overlay import overlay_message
 from uav_prune_perception.ros.status import hardware_name, plain
 
 CLASSES = ('person', 'car')

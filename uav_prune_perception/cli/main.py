@@ -22,6 +22,13 @@ examples:
 What an earlier run has finished is used again; kill it at any time and start it again.
 """
 
+REPLAY_EXAMPLES = """\
+examples:
+  uav-prune replay ladder --source flight.mcap --video flight.mp4 --bag detections
+  uav-prune replay ladder --source video.mp4 --level 50
+  uav-prune replay ladder --source pictures/ --hz 30 --telemetry battery.csv
+"""
+
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; returns the process's exit code."""
@@ -57,6 +64,7 @@ def build_parser() -> argparse.ArgumentParser:
     _add_prune(commands, common)
     _add_inspect(commands, common)
     _add_data(commands, common)
+    _add_replay(commands, common)
     return parser
 
 
@@ -148,7 +156,46 @@ def _add_data(
     shown.add_argument('--all', action='store_true', help='show every fault')
 
 
+def _add_replay(
+    commands: argparse._SubParsersAction[argparse.ArgumentParser],
+    common: argparse.ArgumentParser,
+) -> None:
+    replay = commands.add_parser(
+        'replay', parents=[common], help='fly a recording through a ladder, with no ROS',
+        description='Run the onboard pipeline and its policy on a recorded flight, as fast as the '
+        "engine can. Every picture is processed; the clock is the recording's.",
+        epilog=REPLAY_EXAMPLES, formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    replay.add_argument('ladder', type=Path, metavar='LADDER/')
+    replay.add_argument(
+        '--source', required=True, metavar='WHAT',
+        help='a bag (.mcap, .db3, folder), a video, a folder of pictures, or camera:0',
+    )
+    replay.add_argument('--topic', help='of the pictures, where a bag has several')
+    replay.add_argument('--hz', type=float, help="rate of a folder's pictures, and of --video")
+    replay.add_argument(
+        '--telemetry', type=Path, metavar='FILE',
+        help="CSV (t_s, battery_fraction, power_w, ...) or tegrastats log, in place of the bag's",
+    )
+    replay.add_argument('--level', help='run only this level')
+    replay.add_argument('--policy', help="as the node's policy.name")
+    replay.add_argument('--deadline-ms', type=float, default=33.0, help='of the policy (33)')
+    replay.add_argument('--score-threshold', type=float, help="in place of the ladder's own")
+    replay.add_argument('--classes', nargs='+', metavar='NAME', help='report only these')
+    replay.add_argument('--threads', type=int, default=1, help='of the engine (1)')
+    replay.add_argument('--limit', type=int, metavar='N', help='end after N pictures')
+    replay.add_argument('--video', type=Path, metavar='OUT.mp4', help='write an annotated video')
+    replay.add_argument(
+        '--bag', type=Path, metavar='OUT', help='write a bag (mcap; sqlite3 if OUT ends in .db3)'
+    )
+    replay.add_argument('--json', action='store_true', help='print the summary as JSON')
+
+
 def _dispatch(options: argparse.Namespace) -> int:
+    if options.command == 'replay':
+        from .replay import run_replay
+
+        return run_replay(options)
     if options.command == 'data':
         from .data import run_data
 
