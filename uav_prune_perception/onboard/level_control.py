@@ -55,7 +55,9 @@ class LevelControl:
         on_level: Callable[[LevelState], None],
         *,
         profiled: tuple[LevelCost, ...] = (),
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
+        self._clock = clock  # of the flight; a replay has its own
         self.state = NONE
         self.last_error = ''
         self.latency = LatencyWindow()
@@ -121,7 +123,7 @@ class LevelControl:
     def tick(self) -> LevelState:
         """Ask the policy once, unless a level is forced or none is usable."""
         with self._lock:
-            self.ticked_s = time.monotonic()
+            self.ticked_s = self._clock()
             bank = self._bank
             if bank is not None and bank.usable:
                 if self.state.index not in bank.usable:  # its engine broke, another has come
@@ -157,7 +159,7 @@ class LevelControl:
             self._change(decision.level, decision.code, decision.reason, decision.every)
 
     def _observe(self, bank: LevelBank) -> Observation:
-        now = time.monotonic()
+        now = self._clock()
         return Observation(
             now, self.state.index, self._level_infos(bank), self.latency.summary(now),
             self._telemetry.battery(now), self._telemetry.board(now),
@@ -226,7 +228,7 @@ class LevelControl:
             self.state = dataclasses.replace(
                 old, code=code, reason=reason, forced=forced, every=every)
         else:
-            now = time.monotonic()
+            now = self._clock()
             self.state = LevelState(index, name, old.name, code, reason, now, forced, every)
             self.latency.clear()
             self._statistics.level(name)
