@@ -20,11 +20,13 @@ from uav_prune_perception.onboard.frame import Frame
 from uav_prune_perception.onboard.frame_processor import FrameProcessor
 from uav_prune_perception.onboard.level_bank import LevelBank, onnx_runtime_factory
 from uav_prune_perception.onboard.level_control import LevelControl
+from uav_prune_perception.onboard.level_profiles import profiled_costs
 from uav_prune_perception.onboard.options import PipelineOptions
 from uav_prune_perception.onboard.policy.base import Policy
 from uav_prune_perception.onboard.results import Result
 from uav_prune_perception.onboard.state import LevelState
 from uav_prune_perception.onboard.statistics import Statistics, StatisticsSnapshot
+from uav_prune_perception.onboard.telemetry.machine import device_name
 from uav_prune_perception.onboard.telemetry.snapshot import BatteryState, BoardState, Telemetry
 
 from .source import ReplayError, Source
@@ -83,6 +85,7 @@ class _Player:
         self.statistics = Statistics(level.name for level in ladder.levels)
         self.levels = LevelControl(
             ladder, policy, self.telemetry, self.statistics, self._announce,
+            profiled=profiled_costs(ladder, options.device or device_name()),
             clock=lambda: self.now_s,
         )
         self.bank = LevelBank(ladder, onnx_runtime_factory(options.threads))
