@@ -7,7 +7,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from channel_networks import ChunkConcatAdd, Residual
+from channel_networks import ChunkConcatAdd, PadShortcut, Residual
 from torch.utils.flop_counter import FlopCounterMode
 
 from uav_prune_perception.channels import ChannelGraph, compact, load_pruned, prune, verify
@@ -22,7 +22,7 @@ def measured_macs(model):
     return counter.get_total_flops() / 2
 
 
-@pytest.mark.parametrize('factory', [Residual, ChunkConcatAdd])
+@pytest.mark.parametrize('factory', [Residual, ChunkConcatAdd, PadShortcut])
 def test_branches_keep_their_own_channels(factory, tmp_path):
     torch.manual_seed(0)
     model = factory().eval()

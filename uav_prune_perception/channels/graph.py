@@ -22,7 +22,7 @@ from .groups import Frozen, Group, find_groups, producer_channels
 from .keep import Keep, choose_keep
 from .literals import Edit, Literal, edited_attributes, find_edits
 from .plan import PruningPlan
-from .plan_making import choices, dead_of, make_cuts
+from .plan_making import choices, dead_of, lost_entries, make_cuts
 from .recombine import Branch, find_branches
 from .settle import Problem, problem_of, settle, shaken, trial_masks
 from .verify import (
@@ -115,12 +115,12 @@ class ChannelGraph:
     def cost(self, keep: Keep | None = None) -> Cost:
         """MACs (for the example inputs) and parameters with only ``keep`` kept."""
         chosen = choices(self.groups, keep or {}, self.branches)
-        own: dict[str, int] = {}
-        for group in self.groups:
-            for weight, mask in chosen[group.name].own.items():
-                for parameter in self.branches[weight].parameters:
-                    own[parameter] = int(mask.sum()) * group.channels_of(weight)
-        return self._cost.cost(dead_of(self._walk, self.groups, chosen), own)
+        dead, own = dead_of(self._walk, self.groups, chosen), {}
+        for weight, lost in lost_entries(self.groups, chosen).items():
+            stream = ~dead[self._walk.space.canonical(self._walk.slots[weight, 0])]
+            for parameter in self.branches[weight].parameters:
+                own[parameter] = int(stream.sum()) - len(lost)
+        return self._cost.cost(dead, own)
 
     def choose(
         self,

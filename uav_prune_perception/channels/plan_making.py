@@ -96,22 +96,17 @@ def make_cuts(
     for key, ids in walk.slots.items():
         alive = ~dead[walk.space.canonical(ids)]
         kept[key] = torch.nonzero(alive).flatten().tolist()
-    placements: dict[str, Placement] = {}
     for group in groups:
-        choice = chosen[group.name]
-        if not choice.own:
-            continue
-        _reorder(group, choice, kept)
-        for weight, mask in choice.own.items():
-            branch = branches[weight]
-            width = len(kept[weight, 0])
-            positions = [
-                i for i, index in enumerate(kept[weight, 0]) if mask[_row(group, weight, index)]
-            ]
-            own = [kept[weight, 0][i] for i in positions]
-            for parameter in branch.parameters:
-                kept[parameter, 0] = own
-            placements[branch.tail] = Placement(tuple(positions), width, branch.parameters)
+        if chosen[group.name].own:
+            _reorder(group, chosen[group.name], kept)
+    placements: dict[str, Placement] = {}
+    for weight, lost in lost_entries(groups, chosen).items():
+        branch, stream = branches[weight], kept[weight, 0]
+        positions = tuple(i for i, index in enumerate(stream) if index not in lost)
+        own = [stream[i] for i in positions]
+        for parameter in branch.parameters:
+            kept[parameter, 0] = own
+        placements[branch.tail] = Placement(positions, len(stream), branch.parameters)
     cuts = tuple(
         Cut(*key, walk.slots[key].numel(), tuple(indices))
         for key, indices in sorted(kept.items())
@@ -120,10 +115,22 @@ def make_cuts(
     return cuts, placements
 
 
-def _row(group: Group, weight: str, index: int) -> int:
-    """Which choice takes output channel ``index`` of ``weight``."""
-    slot = next(slot for slot in group.producers if slot.parameter == weight)
-    return int((group.members[slot] == index).any(1).nonzero()[0])
+def lost_entries(
+    groups: Sequence[Group], chosen: Mapping[str, Choice]
+) -> dict[str, set[int]]:
+    """Weight -> output channels that it does not make though its stream carries them.
+
+    A producer may take part in several groups (behind a zero-padded shortcut, say), and loses in
+    each what its own mask there says.
+    """
+    lost: dict[str, set[int]] = {}
+    for group in groups:
+        choice = chosen[group.name]
+        tables = {slot.parameter: group.members[slot] for slot in group.producers}
+        for weight, mask in choice.own.items():
+            gone = tables[weight][choice.mask & ~mask]
+            lost.setdefault(weight, set()).update(gone.flatten().tolist())
+    return lost
 
 
 def _reorder(group: Group, choice: Choice, kept: dict[Key, list[int]]) -> None:

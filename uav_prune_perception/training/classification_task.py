@@ -191,3 +191,13 @@ class ClassificationTask:
         for step in range(n):
             chosen = np.arange(step * batch_size, (step + 1) * batch_size) % len(images)
             yield normalised(images[order[chosen]], self.input)
+
+    def labelled_batches(
+        self, n: int, batch_size: int = 16, split: str = 'train'
+    ) -> Iterator[tuple[Tensor, Tensor]]:
+        """The pictures of `calibration_batches` with their labels int64 [B]."""
+        labels = self.data.split(split).labels
+        order = np.random.default_rng(0).permutation(len(labels))
+        for step, images in enumerate(self.calibration_batches(n, batch_size, split)):
+            chosen = np.arange(step * batch_size, (step + 1) * batch_size) % len(labels)
+            yield images, torch.from_numpy(labels[order[chosen]])

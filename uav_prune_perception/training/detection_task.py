@@ -172,6 +172,20 @@ class DetectionTask:
             chosen = np.arange(step * batch_size, (step + 1) * batch_size) % len(images)
             yield normalised(images[chosen], self.input)
 
+    def labelled_batches(
+        self, n: int, batch_size: int = 16, split: str = 'train'
+    ) -> Iterator[tuple[Tensor, Tensor]]:
+        """The pictures of `calibration_batches` with their targets, float32 [M, 6]."""
+        data = self.data.split(split)
+        for step, images in enumerate(self.calibration_batches(n, batch_size, split)):
+            rows = []
+            for slot in range(len(images)):
+                index = (step * batch_size + slot) % len(data)
+                row = np.empty((len(data.labels[index]), 6), np.float32)
+                row[:, 0], row[:, 1], row[:, 2:] = slot, data.labels[index], data.boxes[index]
+                rows.append(row)
+            yield images, torch.from_numpy(np.concatenate(rows))
+
     def with_decode(self, **changes: float | int | bool) -> DetectionTask:
         """The same task with other deployment thresholds (see `BoxesScores`)."""
         other = DetectionTask(

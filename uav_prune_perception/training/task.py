@@ -98,6 +98,12 @@ class LearningTask(Protocol):
         """``n`` batches of pictures, not augmented: float32 [B, C, H, W]."""
         ...
 
+    def labelled_batches(
+        self, n: int, batch_size: int = 16, split: str = 'train'
+    ) -> Iterator[tuple[Tensor, Any]]:
+        """The same pictures with their targets, as `train_batches` has them."""
+        ...
+
 
 def torch_predict(model: nn.Module) -> Predict:
     """A torch model (put into evaluation mode) as an engine, for `LearningTask.evaluate`."""

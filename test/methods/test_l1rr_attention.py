@@ -1,0 +1,179 @@
+# Copyright 2026 uav_prune_perception contributors
+# SPDX-License-Identifier: Apache-2.0
+"""L1RR's feature attention: maps, target masks, candidates, and the ratio that it allows."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from tiny_tasks import corner_task, scene_task
+from torch import Tensor, nn
+
+from uav_prune_perception.channels import ChannelGraph, compact
+from uav_prune_perception.methods.l1rr.attention import attention_map, feature_attention_loss
+from uav_prune_perception.methods.l1rr.attention_probe import AttentionProbe
+from uav_prune_perception.methods.l1rr.candidates import Candidates
+from uav_prune_perception.methods.l1rr.feature_levels import find_levels
+from uav_prune_perception.methods.l1rr.ratio_choice import (
+    choose_ratio,
+    group_limits,
+    protected,
+    silent_at,
+)
+from uav_prune_perception.methods.l1rr.ratio_search import best_ratio, knee
+from uav_prune_perception.methods.l1rr.scores import scale_scores
+from uav_prune_perception.methods.l1rr.target_masks import activation_masks, box_masks
+from uav_prune_perception.networks.aerial_detector import AerialDetector
+from uav_prune_perception.networks.resnet_cifar import CifarResNet
+
+
+def shaken(model: nn.Module, seed: int = 0) -> nn.Module:
+    """Scales and shifts of a network that has learnt something."""
+    generator = torch.Generator().manual_seed(seed)
+    for module in model.modules():
+        if isinstance(module, nn.BatchNorm2d):
+            module.weight.data.uniform_(0.05, 1.5, generator=generator)
+            module.bias.data.uniform_(-0.2, 0.2, generator=generator)
+    return model.eval()
+
+
+def classifier() -> nn.Module:
+    torch.manual_seed(0)
+    return shaken(CifarResNet(4, depth=8))
+
+
+def detector() -> nn.Module:
+    torch.manual_seed(0)
+    return shaken(AerialDetector(4, width=0.5))
+
+
+def test_attention_does_not_see_scale_or_number_of_channels() -> None:
+    features = torch.rand(2, 5, 4, 6)
+    attention = attention_map(features)
+    assert torch.allclose(attention.flatten(1).norm(dim=1), torch.ones(2))
+    assert torch.allclose(attention_map(3.5 * features), attention)
+    assert torch.allclose(attention_map(torch.cat([features, features], dim=1)), attention)
+
+
+def test_the_loss_is_that_of_the_formula() -> None:
+    before, after = torch.rand(1, 3, 3), torch.rand(1, 3, 3)
+    mask = torch.zeros(1, 3, 3)
+    mask[0, 1, 1] = mask[0, 1, 2] = 1.0
+    error = (before - after)[0] ** 2
+    inside = error[1, 1] + error[1, 2]
+    wanted = inside / 2 + 0.1 * (error.sum() - inside) / 7
+    assert feature_attention_loss([before], [after], [mask]) == pytest.approx(float(wanted))
+    assert feature_attention_loss([before] * 2, [before] * 2, [mask] * 2) == 0.0
+
+
+def test_boxes_cover_every_cell_they_touch_and_ignored_ones_none() -> None:
+    targets = torch.tensor([
+        [0, 1, 8.5, 8.5, 9.5, 9.0],     # tiny: no cell centre within
+        [1, 0, 0, 0, 16, 40],           # over the lower edge
+        [1, -1, 0, 0, 32, 32],          # ignore
+    ])
+    masks = box_masks(targets, pictures=2, classes=2, size=(32, 64), grid=(4, 8))
+    assert masks.shape == (2, 2, 4, 8)
+    assert masks[1, 0].nonzero().tolist() == [[1, 1]]
+    assert masks[0, 1].nonzero().tolist() == [[y, x] for y in range(4) for x in range(2)]
+    assert masks.sum() == 9
+
+
+def test_class_activation_finds_the_corner_that_decides() -> None:
+    class Corner(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.features = nn.Identity()
+
+        def forward(self, x: Tensor) -> Tensor:
+            f = self.features(x * 1.0)
+            return torch.stack([f[:, 0, :2].mean((1, 2)), -f[:, 0, 2:].mean((1, 2))], dim=1)
+
+    model = Corner().eval()
+    images = torch.zeros(1, 3, 4, 4)
+    images[0, 0, 0, 0] = 5.0
+    mask = activation_masks(model, model.features, images, torch.tensor([0]))
+    assert mask[0].nonzero().tolist() == [[0, 0]]
+    assert float(mask.max()) == 1.0
+
+
+@pytest.mark.parametrize('make', [classifier, detector])
+def test_levels_are_found_without_naming_them(make) -> None:
+    model = make()
+    task = corner_task(8) if make is classifier else scene_task(4)
+    example = task.example_input()
+    levels = find_levels(model, ChannelGraph.trace(model, example), example)
+    if make is classifier:
+        assert [level.partition('.')[0] for level in levels] == ['layer1', 'layer2', 'layer3']
+    else:
+        assert [level.partition('.')[0] for level in levels] == ['stage4', 'heads', 'heads']
+        assert not any(level.endswith(('box', 'score')) for level in levels)
+
+
+@pytest.mark.parametrize('make', [classifier, detector])
+def test_a_silenced_network_answers_as_the_compact_one(make) -> None:
+    model, task = make(), corner_task(8) if make is classifier else scene_task(4)
+    example = task.example_input()
+    graph = ChannelGraph.trace(model, example)
+    gone = silent_at(scale_scores(model, graph), 0.4)
+    candidates = Candidates(model, graph)
+    candidates.silence(gone)
+    keep = {
+        name: {module: ~mask for module, mask in producers.items()}
+        for name, producers in gone.items()
+    }
+    small = compact(model, graph.plan(keep))
+    with torch.no_grad():
+        masked, cut = candidates.model(example), small(example)
+    assert torch.allclose(masked, cut, atol=1e-4, rtol=1e-4)
+    candidates.silence({})
+    with torch.no_grad():
+        assert torch.equal(candidates.model(example), model(example)), 'whole again'
+
+
+def test_the_knee_is_where_the_curve_turns() -> None:
+    ratios = [0.0, 0.2, 0.4, 0.6, 0.8]
+    assert knee(ratios, [0.0, 0.01, 0.02, 0.5, 1.0]) == 2
+    assert knee(ratios, [0.0, 0.1, 0.2, 0.3, 0.4]) == 4, 'a straight line has none'
+    assert best_ratio(ratios, [0.0, 0.01, 0.02, 0.5, 1.0]) == 0.4
+    assert best_ratio(ratios, [0.0, 0.01, 0.02, 0.5, 1.0], tau=0.01) == 0.2
+    assert best_ratio(ratios, [0.0, 0.3, 0.02, 0.5, 1.0], tau=0.1) == 0.4, 'largest, not first'
+    assert best_ratio(ratios, [0.0, 0.3, 0.3, 0.5, 1.0], tau=0.0) == 0.0
+
+
+@pytest.mark.parametrize('make', [classifier, detector])
+@pytest.mark.parametrize('protect', ['none', 'worst_class'])
+def test_cutting_more_costs_more_attention_and_a_ratio_is_found(make, protect) -> None:
+    model, task = make(), corner_task(16) if make is classifier else scene_task(8)
+    graph = ChannelGraph.trace(model, task.example_input())
+    scores = scale_scores(model, graph)
+    probe = AttentionProbe(model, graph, task, pictures=8, batch_size=4, protect=protect)
+    assert probe.loss({}) == pytest.approx(0.0, abs=1e-12)
+    choice = choose_ratio(probe, scores, ratios=(0.3, 0.5, 0.7, 0.9))
+    assert choice.losses[1] < choice.losses[-1]
+    assert choice.ratio in choice.ratios
+    assert '%' in str(choice)
+    limits = group_limits(probe, scores, ratios=(0.0, 0.5, 0.9))
+    assert set(limits) == {group.name for group in graph.groups}
+    assert all(0.0 <= share <= 0.9 for share in limits.values())
+
+
+def test_the_worst_class_decides_where_it_is_protected() -> None:
+    model, task = detector(), scene_task(8)
+    graph = ChannelGraph.trace(model, task.example_input())
+    gone = silent_at(scale_scores(model, graph), 0.6)
+    probe = AttentionProbe(model, graph, task, pictures=8, batch_size=4, protect='worst_class')
+    losses = probe.losses(gone)
+    assert losses.shape == (4,)
+    seen = losses[~losses.isnan()]
+    assert len(seen) > 1
+    assert probe.loss(gone) == float(seen.max()) > float(seen.mean())
+
+
+def test_channels_beyond_a_groups_limit_go_last() -> None:
+    scores = {'a': torch.tensor([0.1, 0.2, 0.3, 0.4]), 'b': torch.tensor([5.0, 6.0, 7.0, 8.0])}
+    lifted = protected(scores, {'a': 0.5, 'b': 1.0})
+    assert torch.equal(lifted['b'], scores['b'])
+    assert torch.equal(lifted['a'][:2], scores['a'][:2])
+    assert bool((lifted['a'][2:] > 8.0).all())
+    assert torch.equal(lifted['a'].argsort(), scores['a'].argsort())

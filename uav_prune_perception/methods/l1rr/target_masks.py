@@ -1,0 +1,79 @@
+# Copyright 2026 uav_prune_perception contributors
+# SPDX-License-Identifier: Apache-2.0
+"""Where the targets are, on the grid of a feature level: from boxes, or from class activation."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+
+def box_masks(
+    targets: Tensor, pictures: int, classes: int, size: tuple[int, int], grid: tuple[int, int]
+) -> Tensor:
+    """Boxes drawn on a grid; a box covers every cell that it touches, so tiny ones count too.
+
+    Args:
+        targets: float [M, 6]: picture, class (negative: ignored), corners x1, y1, x2, y2 in
+            pixels.
+        pictures: B.
+        classes: K.
+        size: height and width of the pictures in pixels.
+        grid: height and width of the feature level.
+
+    Returns:
+        Float [K, B, *grid] of zeros and ones.
+    """
+    masks = torch.zeros(classes, pictures, *grid)
+    scale = torch.tensor([grid[1] / size[1], grid[0] / size[0]]).repeat(2)
+    for row in targets[targets[:, 1] >= 0].cpu():
+        picture, label = int(row[0]), int(row[1])
+        x1, y1, x2, y2 = (row[2:] * scale).tolist()
+        left, top = min(max(int(x1), 0), grid[1] - 1), min(max(int(y1), 0), grid[0] - 1)
+        right, bottom = max(left + 1, int(-(-x2 // 1))), max(top + 1, int(-(-y2 // 1)))
+        masks[label, picture, top:bottom, left:right] = 1.0
+    return masks
+
+
+def activation_masks(
+    model: nn.Module, module: nn.Module, images: Tensor, labels: Tensor
+) -> Tensor:
+    """Gradient-weighted class activation (Selvaraju et al. 2017) of the true label.
+
+    For a network that ends in a mean pool and a linear layer it is the class-activation map of
+    Zhou et al. 2016.
+
+    Args:
+        model: a classifier in evaluation mode.
+        module: its coarsest feature level, whose output is [B, C, h, w].
+        images: [B, channels, H, W].
+        labels: int64 [B].
+
+    Returns:
+        Float [B, h, w] in 0..1; all ones where the map is zero everywhere.
+    """
+    caught: list[Tensor] = []
+    handle = module.register_forward_hook(lambda _, __, output: caught.append(output))
+    try:
+        with torch.enable_grad():
+            logits = model(images.requires_grad_(True))
+            chosen = logits.gather(1, labels.view(-1, 1)).sum()
+            (slope,) = torch.autograd.grad(chosen, caught[-1])
+    finally:
+        handle.remove()
+        images.requires_grad_(False)
+    weights = slope.mean((2, 3), keepdim=True)
+    found = (weights * caught[-1]).sum(1).relu().detach()
+    peak = found.flatten(1).amax(1).view(-1, 1, 1)
+    return torch.where(peak > 0, found / peak.clamp_min(1e-12), torch.ones_like(found))
+
+
+def resized(mask: Tensor, grids: Sequence[tuple[int, int]]) -> list[Tensor]:
+    """A mask [B, h, w] on other grids."""
+    return [
+        functional.interpolate(mask[:, None], grid, mode='bilinear', align_corners=False)[:, 0]
+        for grid in grids
+    ]
