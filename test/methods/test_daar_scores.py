@@ -8,6 +8,7 @@ import copy
 
 import pytest
 import torch
+from tiny_job import Quiet
 from tiny_tasks import corner_task, scene_task
 from torch import nn
 from torch.nn import functional
@@ -17,6 +18,7 @@ from uav_prune_perception.methods.daar.attention_scores import ChannelScore, Spa
 from uav_prune_perception.methods.daar.channel_probe import ChannelProbe
 from uav_prune_perception.methods.daar.importance import AttentionOptions, DualAttention
 from uav_prune_perception.methods.feature_maps import find_taps, watching
+from uav_prune_perception.methods.interfaces import LevelContext
 from uav_prune_perception.networks.aerial_detector import AerialDetector
 from uav_prune_perception.networks.resnet_cifar import CifarResNet
 
@@ -26,6 +28,13 @@ FAST = {'batches': 2, 'batch_size': 8, 'probe_epochs': 0.5, 'probe_batch_size': 
 def classifier() -> nn.Module:
     torch.manual_seed(0)
     return CifarResNet(4, depth=8).eval()
+
+
+def context(model: nn.Module, graph: ChannelGraph, task) -> LevelContext:
+    return LevelContext(
+        model=model, graph=graph, task=task, bounds={}, budget=None, level='50', seed=1,
+        reporter=Quiet(), dense=None, dense_cost=graph.cost(),
+    )
 
 
 def test_a_channel_that_looks_elsewhere_scores_less() -> None:
@@ -62,8 +71,8 @@ def test_a_layer_that_is_scaled_in_the_network_keeps_its_scores(channel_by: str)
         block.conv2.weight.data.div_(8.0)
     graph = ChannelGraph.trace(model, task.example_input())
     importance = DualAttention(AttentionOptions(channel_by=channel_by, **FAST))
-    before = importance.score(model, graph, task)
-    after = importance.score(scaled, graph, task)
+    before = importance.score(context(model, graph, task))
+    after = importance.score(context(scaled, graph, task))
     for name, values in before.items():
         assert torch.allclose(values, after[name], rtol=1e-3), name
 
@@ -109,7 +118,7 @@ def test_the_boundary_between_shallow_and_deep(options, spatial, monkeypatch) ->
 
     monkeypatch.setattr(DualAttention, '_spatial_layers', spy)
     settings = AttentionOptions(**{'channel_by': 'free', 'batches': 1, 'batch_size': 4, **options})
-    DualAttention(settings).score(model, graph, task)
+    DualAttention(settings).score(context(model, graph, task))
     assert seen == spatial
 
 
@@ -118,7 +127,7 @@ def test_groups_tied_by_additions_sum_their_members() -> None:
     graph = ChannelGraph.trace(model, task.example_input())
     importance = DualAttention(AttentionOptions(channel_by='free', batches=1, batch_size=8))
     layers = importance.layer_scores(model, graph, task)
-    scores = importance.score(model, graph, task)
+    scores = importance.score(context(model, graph, task))
     group = next(g for g in graph.groups if len(g.producers) > 1)
     members = [layers[s.parameter][g] for s, g in (
         (slot, group.members[slot][:, 0]) for slot in group.producers)]
@@ -186,8 +195,8 @@ def test_a_detector_is_scored_too() -> None:
     model, task = AerialDetector(4, width=0.5).eval(), scene_task(8)
     graph = ChannelGraph.trace(model, task.example_input())
     importance = DualAttention(AttentionOptions(boundary=0.25, **FAST))
-    scores = importance.score(model, graph, task)
-    again = importance.score(model, graph, task)
+    scores = importance.score(context(model, graph, task))
+    again = importance.score(context(model, graph, task))
     for group in graph.groups:
         assert scores[group.name].shape == (group.width,)
         assert bool(torch.isfinite(scores[group.name]).all())

@@ -10,6 +10,7 @@ from tiny_tasks import corner_task, scene_task
 from torch import Tensor, nn
 
 from uav_prune_perception.channels import ChannelGraph, compact
+from uav_prune_perception.methods.interfaces import MethodError
 from uav_prune_perception.methods.l1rr.attention import attention_map, feature_attention_loss
 from uav_prune_perception.methods.l1rr.attention_probe import AttentionProbe
 from uav_prune_perception.methods.l1rr.candidates import Candidates
@@ -115,12 +116,12 @@ def test_a_silenced_network_answers_as_the_compact_one(make) -> None:
     model, task = make(), corner_task(8) if make is classifier else scene_task(4)
     example = task.example_input()
     graph = ChannelGraph.trace(model, example)
-    gone = silent_at(scale_scores(model, graph), 0.4)
+    gone = silent_at(scale_scores(model, graph, apart=True), 0.4)
     candidates = Candidates(model, graph)
     candidates.silence(gone)
     keep = {
-        name: {module: ~mask for module, mask in producers.items()}
-        for name, producers in gone.items()
+        name: ~each[''] if '' in each else {module: ~mask for module, mask in each.items()}
+        for name, each in gone.items()
     }
     small = compact(model, graph.plan(keep))
     with torch.no_grad():
@@ -146,7 +147,7 @@ def test_the_knee_is_where_the_curve_turns() -> None:
 def test_cutting_more_costs_more_attention_and_a_ratio_is_found(make, protect) -> None:
     model, task = make(), corner_task(16) if make is classifier else scene_task(8)
     graph = ChannelGraph.trace(model, task.example_input())
-    scores = scale_scores(model, graph)
+    scores = scale_scores(model, graph, apart=True)
     probe = AttentionProbe(model, graph, task, pictures=8, batch_size=4, protect=protect)
     assert probe.loss({}) == pytest.approx(0.0, abs=1e-12)
     choice = choose_ratio(probe, scores, ratios=(0.3, 0.5, 0.7, 0.9))
@@ -161,7 +162,7 @@ def test_cutting_more_costs_more_attention_and_a_ratio_is_found(make, protect) -
 def test_the_worst_class_decides_where_it_is_protected() -> None:
     model, task = detector(), scene_task(8)
     graph = ChannelGraph.trace(model, task.example_input())
-    gone = silent_at(scale_scores(model, graph), 0.6)
+    gone = silent_at(scale_scores(model, graph, apart=True), 0.6)
     probe = AttentionProbe(model, graph, task, pictures=8, batch_size=4, protect='worst_class')
     losses = probe.losses(gone)
     assert losses.shape == (4,)
@@ -171,9 +172,32 @@ def test_the_worst_class_decides_where_it_is_protected() -> None:
 
 
 def test_channels_beyond_a_groups_limit_go_last() -> None:
-    scores = {'a': torch.tensor([0.1, 0.2, 0.3, 0.4]), 'b': torch.tensor([5.0, 6.0, 7.0, 8.0])}
+    scores = {
+        'a': {'': torch.tensor([0.1, 0.2, 0.3, 0.4])},
+        'b': {'x': torch.tensor([5.0, 6.0, 7.0, 8.0])},
+    }
     lifted = protected(scores, {'a': 0.5, 'b': 1.0})
-    assert torch.equal(lifted['b'], scores['b'])
-    assert torch.equal(lifted['a'][:2], scores['a'][:2])
-    assert bool((lifted['a'][2:] > 8.0).all())
-    assert torch.equal(lifted['a'].argsort(), scores['a'].argsort())
+    assert torch.equal(lifted['b']['x'], scores['b']['x'])
+    assert torch.equal(lifted['a'][''][:2], scores['a'][''][:2])
+    assert bool((lifted['a'][''][2:] > 8.0).all())
+    assert torch.equal(lifted['a'][''].argsort(), scores['a'][''].argsort())
+
+
+def test_a_network_without_batchnorm_behind_its_producers_is_refused() -> None:
+    model = nn.Sequential(nn.Conv2d(3, 8, 3), nn.ReLU(), nn.Conv2d(8, 4, 3))
+    graph = ChannelGraph.trace(model, torch.rand(1, 3, 8, 8))
+    with pytest.raises(MethodError, match='no channel that can be cut has a BatchNorm'):
+        scale_scores(model, graph, apart=True)
+
+
+def test_a_layer_without_batchnorm_counts_like_an_average_one() -> None:
+    model = nn.Sequential(
+        nn.Conv2d(3, 8, 3), nn.BatchNorm2d(8), nn.ReLU(), nn.Conv2d(8, 6, 3), nn.ReLU(),
+        nn.Conv2d(6, 4, 3),
+    )
+    nn.init.uniform_(model[1].weight, 0.0, 0.5)
+    graph = ChannelGraph.trace(model, torch.rand(1, 3, 9, 9))
+    scores = scale_scores(model, graph, apart=True)
+    assert float(scores['3'][''].mean()) == pytest.approx(
+        float(model[1].weight.detach().mean()), rel=1e-5
+    )

@@ -28,7 +28,12 @@ class GlobalThreshold:
     """One threshold for all groups: the channels with the smallest scores go, wherever they are.
 
     Scores must be comparable between groups.
+
+    Attributes:
+        tolerance: of the target, the promise.
     """
+
+    tolerance: float = TOLERANCE
 
     def allocate(self, scores: Scores, budget: Budget, context: LevelContext) -> Keep:
         """See `RatioAllocator`."""
@@ -43,7 +48,7 @@ class GlobalThreshold:
                 gone[unit] += 1
             return {unit: order.fitted(unit, order.width(unit) - gone[unit]) for unit in gone}
 
-        return reach(order, budget, at, steps=len(ranked))
+        return reach(order, budget, at, steps=len(ranked), tolerance=self.tolerance)
 
 
 @dataclass(frozen=True)
@@ -118,7 +123,14 @@ class Ranking:
         return min(self.bounds[unit].fitted(count, self.width(unit)), self._alive[unit])
 
 
-def reach(order: Ranking, budget: Budget, at: Callable[[int], Counts], *, steps: int) -> Keep:
+def reach(
+    order: Ranking,
+    budget: Budget,
+    at: Callable[[int], Counts],
+    *,
+    steps: int,
+    tolerance: float = TOLERANCE,
+) -> Keep:
     """Bisection over ``at`` (cost falls with its argument), then single widths to the mark.
 
     Args:
@@ -127,6 +139,7 @@ def reach(order: Ranking, budget: Budget, at: Callable[[int], Counts], *, steps:
         at: widths by unit after so many steps of removal; ``at(0)`` is the widest network. They
             respect the bounds.
         steps: as many as there are.
+        tolerance: of the target, the promise.
 
     Raises:
         MethodError: the target lies outside what the bounds allow, or between their steps.
@@ -141,7 +154,7 @@ def reach(order: Ranking, budget: Budget, at: Callable[[int], Counts], *, steps:
         return known[key]
 
     least, most = at(steps), at(0)
-    if cost(least) > target * (1 + TOLERANCE):
+    if cost(least) > target * (1 + tolerance):
         raise MethodError(
             f'asked for {budget.text(target)}, but the narrowest network allowed has '
             f'{budget.text(cost(least))}; lower prune.min_channels, raise prune.max_cut, or '
@@ -154,9 +167,9 @@ def reach(order: Ranking, budget: Budget, at: Callable[[int], Counts], *, steps:
     counts = most if cost(most) <= target else at(low)
     for distance in STARTS:
         start = at(min(steps, max(0, low + distance)))
-        found = _closer(start, order, cost, target)
+        found = _closer(start, order, cost, (target, tolerance))
         counts = min(found, counts, key=lambda c: abs(cost(c) - target))
-        if abs(cost(counts) - target) <= TOLERANCE * target:
+        if abs(cost(counts) - target) <= tolerance * target:
             break
     else:
         raise MethodError(
@@ -167,9 +180,13 @@ def reach(order: Ranking, budget: Budget, at: Callable[[int], Counts], *, steps:
 
 
 def _closer(
-    counts: Counts, order: Ranking, cost: Callable[[Counts], float], target: float
+    counts: Counts,
+    order: Ranking,
+    cost: Callable[[Counts], float],
+    mark: tuple[float, float],
 ) -> Counts:
     """Change single widths by one step, the best first; pairs of widths where singles fail."""
+    target, tolerance = mark
     while True:
         gap = abs(cost(counts) - target)
         if gap <= GOOD_ENOUGH * target:
@@ -178,7 +195,7 @@ def _closer(
         if best is not None and abs(cost(best) - target) < gap:
             counts = best
             continue
-        if gap <= TOLERANCE * target:
+        if gap <= tolerance * target:
             return counts
         pairs = itertools.chain.from_iterable(
             _neighbours(first, order) for first in _neighbours(counts, order)

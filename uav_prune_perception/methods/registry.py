@@ -15,8 +15,11 @@ from typing import Any
 from pydantic import BaseModel, ValidationError, create_model
 
 from .allocation import GlobalThreshold, Uniform
+from .daar.method import daar
 from .interfaces import Method, MethodError, RatioAllocator
 from .l1 import L1Magnitude
+from .l1rr.method import l1rr
+from .network_slimming import network_slimming
 from .recipe import Recipe, Section, first_fault
 from .recipe_source import KeyPath, RecipeError
 
@@ -27,7 +30,12 @@ OPTIONS: KeyPath = ('prune', 'options')
 # dataclass, by its type hint), or none; it gives a `Method` or an `ImportanceScore`.
 Factory = Callable[..., Any]
 
-METHODS: dict[str, Factory] = {'l1': L1Magnitude}
+METHODS: dict[str, Factory] = {
+    'daar': daar,
+    'l1': L1Magnitude,
+    'l1rr': l1rr,
+    'network_slimming': network_slimming,
+}
 ALLOCATORS: dict[str, Callable[[], RatioAllocator]] = {
     'global': GlobalThreshold,
     'uniform': Uniform,

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from uav_prune_perception.channels.exported import named_tensors
 from uav_prune_perception.methods.feature_maps import Tap, find_norms, find_taps, watching
-from uav_prune_perception.methods.interfaces import Scores
+from uav_prune_perception.methods.interfaces import LevelContext, Scores
 from uav_prune_perception.methods.l1 import layer_norms
 
 from .attention_scores import ChannelScore, SpatialScore, per_mean, pooled
@@ -63,9 +63,10 @@ class DualAttention:
     def __init__(self, options: AttentionOptions | None = None) -> None:
         self.options = options or AttentionOptions()
 
-    def score(self, model: nn.Module, graph: ChannelGraph, task: LearningTask) -> Scores:
+    def score(self, context: LevelContext) -> Scores:
         """Sum over a group's producers of their channel scores, each with mean 1 in its layer."""
-        layers = self.layer_scores(model, graph, task)
+        model, graph = context.model, context.graph
+        layers = self.layer_scores(model, graph, context.task, context.seed)
         tensors = named_tensors(model)
         scores: dict[str, Tensor] = {}
         for group in graph.groups:
@@ -79,7 +80,7 @@ class DualAttention:
         return scores
 
     def layer_scores(
-        self, model: nn.Module, graph: ChannelGraph, task: LearningTask
+        self, model: nn.Module, graph: ChannelGraph, task: LearningTask, seed: int = 0
     ) -> dict[str, Tensor]:
         """Producer's weight -> float64 [C], mean 1, for every producer that a module shows."""
         taps, example = find_taps(graph), task.example_input()
@@ -87,7 +88,7 @@ class DualAttention:
         shapes = _shapes(model, taps, example)
         spatial = self._spatial_layers(shapes, int(example.shape[3]))
         deep = [weight for weight in shapes if weight not in spatial]
-        gates = self._probe(model, task, [taps[w] for w in deep], shapes)
+        gates = self._probe(model, task, ([taps[w] for w in deep], shapes), seed)
         seen: dict[str, SpatialScore | ChannelScore] = {
             weight: SpatialScore(self.options.strength_power) if weight in spatial
             else ChannelScore()
@@ -134,14 +135,14 @@ class DualAttention:
         self,
         model: nn.Module,
         task: LearningTask,
-        taps: list[Tap],
-        shapes: dict[str, tuple[int, ...]],
+        layers: tuple[list[Tap], dict[str, tuple[int, ...]]],
+        seed: int,
     ) -> ChannelProbe | None:
-        options = self.options
+        options, (taps, shapes) = self.options, layers
         if options.channel_by == 'free' or not taps or options.probe_epochs == 0:
             return None
         widths = {tap.weight: shapes[tap.weight][1] for tap in taps}
-        probe = ChannelProbe(model, taps, widths, options.reduction)
+        probe = ChannelProbe(model, taps, widths, options.reduction, seed=seed)
         probe.train(task, options.probe_epochs, options.probe_batch_size, options.probe_lr)
         return probe
 

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from .attention import attention_map, feature_attention_loss
 from .candidates import Candidates, Silent
 from .feature_levels import caught, find_levels
-from .target_masks import activation_masks, box_masks, resized
+from .target_masks import target_masks
 
 if TYPE_CHECKING:
     from uav_prune_perception.channels import ChannelGraph
@@ -97,21 +97,10 @@ class AttentionProbe:
         with torch.no_grad():
             maps = self._maps(images)
         grids = [(int(m.shape[1]), int(m.shape[2])) for m in maps]
-        classes = len(self.task.classes)
-        if self.task.kind == 'detection':
-            size = (int(images.shape[2]), int(images.shape[3]))
-            masks = [box_masks(targets, len(images), classes, size, grid) for grid in grids]
-            seen = masks[0].flatten(2).any(dim=2)
-        else:
-            modules = dict(self.candidates.model.named_modules())
-            coarse = activation_masks(
-                self.candidates.model, modules[self.levels[-1]], images, targets
-            )
-            seen = torch.nn.functional.one_hot(targets, classes).T.bool()
-            masks = [
-                mask.expand(classes, -1, -1, -1) * seen[:, :, None, None]
-                for mask in resized(coarse, grids)
-            ]
+        coarsest = self.candidates.model.get_submodule(self.levels[-1])
+        masks, seen = target_masks(
+            self.task, self.candidates.model, coarsest, (images, targets), grids
+        )
         if self.protect == 'none':
             masks = [mask.amax(dim=0, keepdim=True) for mask in masks]
             seen = torch.ones(1, len(images), dtype=torch.bool)

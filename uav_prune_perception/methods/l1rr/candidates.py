@@ -17,7 +17,7 @@ from uav_prune_perception.methods.feature_maps import find_norms
 if TYPE_CHECKING:
     from uav_prune_perception.channels import ChannelGraph, Group
 
-Silent = Mapping[str, 'Tensor | Mapping[str, Tensor]']
+Silent = Mapping[str, Mapping[str, Tensor]]
 
 
 class Candidates:
@@ -44,15 +44,15 @@ class Candidates:
         """Silence channels.
 
         Args:
-            gone: group -> bool [width]; or group -> {producer's module: bool [width]}, where
-                producers of a sum lose channels of their own. Everything else is whole.
+            gone: group -> {producer's module: bool [width]}, '' for all its producers together.
+                Everything else is whole.
         """
         for name, value in self._tensors.items():
             value.copy_(self._whole[name])
         for name, chosen in gone.items():
             group = self._groups[name]
             for slot in group.producers:
-                mask = chosen if isinstance(chosen, Tensor) else chosen.get(slot.module)
+                mask = chosen.get(slot.module, chosen.get(''))
                 if mask is None:
                     continue
                 rows = group.members[slot][mask].flatten()

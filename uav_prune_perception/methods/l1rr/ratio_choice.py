@@ -14,7 +14,7 @@ from torch import Tensor
 from .attention_probe import AttentionProbe
 from .candidates import Silent
 from .ratio_search import RATIOS, best_ratio, knee
-from .scores import ProducerScores
+from .scores import ScaleScores
 
 GROUP_RATIOS = (0.0, 0.2, 0.4, 0.6, 0.8, 0.9)
 
@@ -43,7 +43,7 @@ class RatioChoice:
 
 def choose_ratio(
     probe: AttentionProbe,
-    scores: ProducerScores,
+    scores: ScaleScores,
     tau: float | None = None,
     ratios: Sequence[float] = RATIOS,
 ) -> RatioChoice:
@@ -62,7 +62,7 @@ def choose_ratio(
 
 def group_limits(
     probe: AttentionProbe,
-    scores: ProducerScores,
+    scores: ScaleScores,
     tau: float | None = None,
     ratios: Sequence[float] = GROUP_RATIOS,
 ) -> dict[str, float]:
@@ -87,7 +87,7 @@ def group_limits(
     }
 
 
-def silent_at(scores: ProducerScores, ratio: float) -> Silent:
+def silent_at(scores: ScaleScores, ratio: float) -> Silent:
     """One threshold for all channels: the share ``ratio`` with the smallest scores is silent.
 
     At least max(4, 2 %) channels of every layer stay (METHODS.md 2.4).
@@ -124,21 +124,20 @@ def lowest(values: Tensor, count: int) -> Tensor:
     return mask
 
 
-def protected(
-    scores: Mapping[str, Tensor], limits: Mapping[str, float]
-) -> dict[str, Tensor]:
+def protected(scores: ScaleScores, limits: Mapping[str, float]) -> ScaleScores:
     """Scores in which no group loses more than its limit before all others have lost theirs.
 
     The channels beyond a group's limit are lifted above every unprotected channel, in their old
     order, so any allocator with one threshold honours the limits while the budget allows, and
     gives way evenly where it does not.
     """
-    top = max(float(values.max()) for values in scores.values())
-    lifted: dict[str, Tensor] = {}
-    for name, values in scores.items():
-        free = math.floor(limits.get(name, 1.0) * len(values) + 1e-9)
-        order = torch.argsort(values, stable=True)
-        changed = values.clone()
-        changed[order[free:]] += top
-        lifted[name] = changed
+    top = max(float(v.max()) for each in scores.values() for v in each.values())
+    lifted: ScaleScores = {}
+    for name, each in scores.items():
+        lifted[name] = {}
+        for module, values in each.items():
+            free = math.floor(limits.get(name, 1.0) * len(values) + 1e-9)
+            changed = values.clone()
+            changed[torch.argsort(values, stable=True)[free:]] += top
+            lifted[name][module] = changed
     return lifted

@@ -5,10 +5,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
+
+if TYPE_CHECKING:
+    from uav_prune_perception.training.task import LearningTask
 
 
 def box_masks(
@@ -59,16 +63,48 @@ def activation_masks(
     handle = module.register_forward_hook(lambda _, __, output: caught.append(output))
     try:
         with torch.enable_grad():
-            logits = model(images.requires_grad_(True))
+            logits = model(images.detach().requires_grad_(True))
             chosen = logits.gather(1, labels.view(-1, 1)).sum()
             (slope,) = torch.autograd.grad(chosen, caught[-1])
     finally:
         handle.remove()
-        images.requires_grad_(False)
     weights = slope.mean((2, 3), keepdim=True)
     found = (weights * caught[-1]).sum(1).relu().detach()
     peak = found.flatten(1).amax(1).view(-1, 1, 1)
     return torch.where(peak > 0, found / peak.clamp_min(1e-12), torch.ones_like(found))
+
+
+def target_masks(
+    task: LearningTask,
+    model: nn.Module,
+    coarsest: nn.Module,
+    batch: tuple[Tensor, Any],
+    grids: Sequence[tuple[int, int]],
+) -> tuple[list[Tensor], Tensor]:
+    """Where the targets of each class are, for either kind of task.
+
+    Args:
+        task: its kind and classes.
+        model: in evaluation mode, for the class activation of a classifier.
+        coarsest: its coarsest feature level.
+        batch: images [B, channels, H, W] and targets as the task's loss takes them.
+        grids: height and width of each level.
+
+    Returns:
+        For each level float [K, B, h, w] in 0..1; and bool [K, B], which class is seen where.
+    """
+    images, targets = batch
+    classes = len(task.classes)
+    if task.kind == 'detection':
+        size = (int(images.shape[2]), int(images.shape[3]))
+        boxes = [box_masks(targets, len(images), classes, size, grid) for grid in grids]
+        return [m.to(images.device) for m in boxes], boxes[0].flatten(2).any(dim=2)
+    coarse = activation_masks(model, coarsest, images, targets)
+    seen = functional.one_hot(targets, classes).T.bool()
+    return [
+        mask.expand(classes, -1, -1, -1) * seen[:, :, None, None]
+        for mask in resized(coarse, grids)
+    ], seen
 
 
 def resized(mask: Tensor, grids: Sequence[tuple[int, int]]) -> list[Tensor]:
