@@ -132,7 +132,7 @@ def test_a_trained_network_is_pruned_without_training_it_again(
         (['network.name=aerial_detector', 'network.options={}'], ['does not fit', '[1, 2]']),
         (['network.weights=/nowhere.pt'], ['/nowhere.pt']),
         (['train.device=gpu7'], ['--set train.device=gpu7: train.device: "gpu7" cannot be used']),
-        (['prune.method=l7'], ['prune.method: no "l7"; there are l1']),
+        (['prune.method=l7'], ['prune.method: no "l7"; there are ', ', l1, ']),
         (['prune.allocation=globl'], ['did you mean "global"']),
         (['prune.keep=[conv9]'], ['prune.keep: no module "conv9"']),
         (['prune.min_channels=14'], ['colours.yaml:11: level 20', 'narrowest network allowed']),
