@@ -65,6 +65,10 @@ def build_parser() -> argparse.ArgumentParser:
     _add_inspect(commands, common)
     _add_data(commands, common)
     _add_replay(commands, common)
+    doctor = commands.add_parser(
+        'doctor', parents=[common], help='what works on this machine, and how to mend the rest'
+    )
+    doctor.add_argument('--json', action='store_true', help='print the checks as JSON')
     return parser
 
 
@@ -192,6 +196,10 @@ def _add_replay(
 
 
 def _dispatch(options: argparse.Namespace) -> int:
+    if options.command == 'doctor':
+        from .doctor import run_doctor
+
+        return run_doctor(options)
     if options.command == 'replay':
         from .replay import run_replay
 
