@@ -5,29 +5,25 @@
 from __future__ import annotations
 
 import argparse
+import importlib
 import signal
 import sys
 from collections.abc import Sequence
-from pathlib import Path
 
-from uav_prune_perception import __version__
+from .grammar import build_parser
 
 BAD_INPUT, FAILURE, INTERRUPTED = 2, 1, 130
 
-PRUNE_EXAMPLES = """\
-examples:
-  uav-prune prune config/recipes/generated_scenes_detector.yaml -o scenes_ladder
-  uav-prune prune my_recipe.yaml -o ladder --set train.epochs=5 --set prune.levels.1.kept_macs=0.6
-
-What an earlier run has finished is used again; kill it at any time and start it again.
-"""
-
-REPLAY_EXAMPLES = """\
-examples:
-  uav-prune replay ladder --source flight.mcap --video flight.mp4 --bag detections
-  uav-prune replay ladder --source video.mp4 --level 50
-  uav-prune replay ladder --source pictures/ --hz 30 --telemetry battery.csv
-"""
+# Where each command lives. Imported only when it is asked for: help must answer at once.
+COMMANDS = {
+    'prune': ('prune', 'run_prune'),
+    'inspect': ('inspect', 'run_inspect'),
+    'report': ('report', 'run_report'),
+    'compare': ('report', 'run_compare'),
+    'replay': ('replay', 'run_replay'),
+    'data': ('data', 'run_data'),
+    'doctor': ('doctor', 'run_doctor'),
+}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -37,7 +33,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     # A job in the background is born deaf to SIGINT; asked to stop, it must stop cleanly too.
     signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
-        return _dispatch(options)
+        return _run(options)
     except KeyboardInterrupt:
         print('uav-prune: stopped; start the same command again to go on', file=sys.stderr)
         return INTERRUPTED
@@ -50,26 +46,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
         code, message = explain(error)
         print(f'uav-prune: error: {message}', file=sys.stderr)
         return code
-
-
-def build_parser() -> argparse.ArgumentParser:
-    """The command line's grammar. Imports nothing heavy: help must answer at once."""
-    parser = argparse.ArgumentParser(
-        prog='uav-prune', description='Prune a CNN into a ladder of engines.'
-    )
-    parser.add_argument('--version', action='version', version=f'uav-prune {__version__}')
-    common = argparse.ArgumentParser(add_help=False)
-    common.add_argument('--debug', action='store_true', help='show tracebacks')
-    commands = parser.add_subparsers(dest='command', required=True, metavar='COMMAND')
-    _add_prune(commands, common)
-    _add_inspect(commands, common)
-    _add_data(commands, common)
-    _add_replay(commands, common)
-    doctor = commands.add_parser(
-        'doctor', parents=[common], help='what works on this machine, and how to mend the rest'
-    )
-    doctor.add_argument('--json', action='store_true', help='print the checks as JSON')
-    return parser
 
 
 def explain(error: BaseException) -> tuple[int, str]:
@@ -93,128 +69,10 @@ def explain(error: BaseException) -> tuple[int, str]:
     return FAILURE, f'unexpected {kind}: {text[:300]} (--debug shows where)'
 
 
-def _add_prune(
-    commands: argparse._SubParsersAction[argparse.ArgumentParser],
-    common: argparse.ArgumentParser,
-) -> None:
-    prune = commands.add_parser(
-        'prune', parents=[common], help='train, prune, fine-tune, export: write a ladder',
-        description='Do all that a recipe asks and write the ladder.',
-        epilog=PRUNE_EXAMPLES, formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    prune.add_argument('recipe', type=Path, metavar='RECIPE.yaml')
-    prune.add_argument(
-        '-o', '--output', type=Path, required=True, metavar='LADDER/', help='folder to write'
-    )
-    prune.add_argument(
-        '--set', action='append', default=[], metavar='KEY=VALUE', dest='assignments',
-        help='replace one value of the recipe, such as train.epochs=5 (repeatable)',
-    )
-    prune.add_argument('--overwrite', action='store_true', help='replace an existing ladder')
-    prune.add_argument(
-        '--run-folder', type=Path, metavar='FOLDER/',
-        help='where finished stages lie (default: .uav_prune/<recipe>-<hash>/ beside LADDER/)',
-    )
-    again = prune.add_mutually_exclusive_group()
-    again.add_argument(
-        '--resume', action='store_true', help='use what earlier runs have finished (the default)'
-    )
-    again.add_argument('--fresh', action='store_true', help='throw earlier stages away')
-
-
-def _add_inspect(
-    commands: argparse._SubParsersAction[argparse.ArgumentParser],
-    common: argparse.ArgumentParser,
-) -> None:
-    inspect = commands.add_parser(
-        'inspect', parents=[common], help='verify a ladder and print its levels',
-        description='Verify schema, digest and checksums; print levels and provenance.',
-    )
-    inspect.add_argument('ladder', type=Path, metavar='LADDER/')
-    inspect.add_argument('--json', action='store_true', help='print ladder.json, verified')
-    inspect.add_argument(
-        '--reseal', action='store_true', help='accept a hand-edited ladder.json: renew its digest'
-    )
-
-
-def _add_data(
-    commands: argparse._SubParsersAction[argparse.ArgumentParser],
-    common: argparse.ArgumentParser,
-) -> None:
-    data = commands.add_parser('data', help='look at a data set before training on it')
-    verbs = data.add_subparsers(dest='verb', required=True, metavar='VERB')
-    check = verbs.add_parser(
-        'check', parents=[common], help='name every fault of a detection set',
-        description='Read every label and picture; print what is there and what is wrong with it. '
-        'Exit code 1 when anything is wrong.',
-    )
-    check.add_argument('path', type=Path, metavar='PATH', help='its folder, or a YOLO data.yaml')
-    check.add_argument(
-        '--format', default='auto',
-        help='auto (default), yolo, coco, voc, dota, visdrone or nwpu_vhr10',
-    )
-    check.add_argument('--json', action='store_true', help='print counts and faults as JSON')
-    check.add_argument('--sheet', type=Path, metavar='FILE.png', help='write a contact sheet')
-    shown = check.add_mutually_exclusive_group()
-    shown.add_argument('--show', type=int, default=20, metavar='N', help='faults shown (20)')
-    shown.add_argument('--all', action='store_true', help='show every fault')
-
-
-def _add_replay(
-    commands: argparse._SubParsersAction[argparse.ArgumentParser],
-    common: argparse.ArgumentParser,
-) -> None:
-    replay = commands.add_parser(
-        'replay', parents=[common], help='fly a recording through a ladder, with no ROS',
-        description='Run the onboard pipeline and its policy on a recorded flight, as fast as the '
-        "engine can. Every picture is processed; the clock is the recording's.",
-        epilog=REPLAY_EXAMPLES, formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    replay.add_argument('ladder', type=Path, metavar='LADDER/')
-    replay.add_argument(
-        '--source', required=True, metavar='WHAT',
-        help='a bag (.mcap, .db3, folder), a video, a folder of pictures, or camera:0',
-    )
-    replay.add_argument('--topic', help='of the pictures, where a bag has several')
-    replay.add_argument('--hz', type=float, help="rate of a folder's pictures, and of --video")
-    replay.add_argument(
-        '--telemetry', type=Path, metavar='FILE',
-        help="CSV (t_s, battery_fraction, power_w, ...) or tegrastats log, in place of the bag's",
-    )
-    replay.add_argument('--level', help='run only this level')
-    replay.add_argument('--policy', help="as the node's policy.name")
-    replay.add_argument('--deadline-ms', type=float, default=33.0, help='of the policy (33)')
-    replay.add_argument('--score-threshold', type=float, help="in place of the ladder's own")
-    replay.add_argument('--classes', nargs='+', metavar='NAME', help='report only these')
-    replay.add_argument('--threads', type=int, default=1, help='of the engine (1)')
-    replay.add_argument('--limit', type=int, metavar='N', help='end after N pictures')
-    replay.add_argument('--video', type=Path, metavar='OUT.mp4', help='write an annotated video')
-    replay.add_argument(
-        '--bag', type=Path, metavar='OUT', help='write a bag (mcap; sqlite3 if OUT ends in .db3)'
-    )
-    replay.add_argument('--json', action='store_true', help='print the summary as JSON')
-
-
-def _dispatch(options: argparse.Namespace) -> int:
-    if options.command == 'doctor':
-        from .doctor import run_doctor
-
-        return run_doctor(options)
-    if options.command == 'replay':
-        from .replay import run_replay
-
-        return run_replay(options)
-    if options.command == 'data':
-        from .data import run_data
-
-        return run_data(options)
-    if options.command == 'prune':
-        from .prune import run_prune
-
-        return run_prune(options)
-    from .inspect import run_inspect
-
-    return run_inspect(options)
+def _run(options: argparse.Namespace) -> int:
+    module, function = COMMANDS[options.command]
+    run = getattr(importlib.import_module(f'.{module}', __package__), function)
+    return int(run(options))
 
 
 if __name__ == '__main__':

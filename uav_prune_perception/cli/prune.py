@@ -27,6 +27,8 @@ def run_prune(options: argparse.Namespace) -> int:
     # After the quick checks: torch takes seconds to import, and a typing error should not.
     from uav_prune_perception.methods.job import prune
 
+    from .report import write_reports
+
     console = Console(highlight=False)
     with reporter(console) as shown:
         ladder = prune(
@@ -37,4 +39,6 @@ def run_prune(options: argparse.Namespace) -> int:
         console = Console(highlight=False, width=PIPE_WIDTH)
     print_ladder(ladder, console)
     console.print(f'ladder: {ladder.folder}', markup=False, soft_wrap=True)
+    for path in write_reports(ladder):
+        console.print(f'report: {path}', markup=False, soft_wrap=True)
     return 0
