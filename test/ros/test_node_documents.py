@@ -1,22 +1,27 @@
 # Copyright 2026 uav_prune_perception contributors
 # SPDX-License-Identifier: Apache-2.0
-"""docs/node.md and config/perception.yaml say what the node declares.
+"""docs/node.md and everything in config/ say what the node declares.
 
-``python test/ros/test_node_documents.py`` writes the table of parameters anew.
+``python test/ros/test_node_documents.py`` writes the table of parameters and the schema anew.
 """
 
 from __future__ import annotations
 
+import json
 import re
 from pathlib import Path
 
+import jsonschema
 import pytest
 import yaml
 
+from uav_prune_perception.ros.parameter_schema import parameter_schema
 from uav_prune_perception.ros.parameters import TABLE, Spec
 
 REPOSITORY = Path(__file__).parents[2]
 DOCUMENT = REPOSITORY / 'docs' / 'node.md'
+CONFIG = REPOSITORY / 'config'
+SCHEMA = CONFIG / 'perception.schema.json'
 PLACE = re.compile(r'(<!-- parameters: .*? -->\n).*?(<!-- end of parameters -->)', re.DOTALL)
 
 
@@ -48,7 +53,7 @@ def flat(tree: dict[str, object], prefix: str = '') -> dict[str, object]:
 
 
 def test_the_configuration_has_every_parameter_with_its_default():
-    document = yaml.safe_load((REPOSITORY / 'config' / 'perception.yaml').read_text())
+    document = yaml.safe_load((CONFIG / 'perception.yaml').read_text())
     given = flat(document['/**']['ros__parameters'])
     assert given == {spec.name: spec.default for spec in TABLE}
     for spec in TABLE:
@@ -62,6 +67,44 @@ def test_every_default_is_in_range_and_described():
         return spec.low is None or spec.low <= float(spec.default) <= float(spec.high or 0)
 
     assert [spec.name for spec in TABLE if not fits(spec) or len(spec.description) < 20] == []
+
+
+def schema_text() -> str:
+    return json.dumps(parameter_schema(), indent=2) + '\n'
+
+
+def test_the_schema_is_that_of_the_declared_parameters():
+    assert SCHEMA.read_text() == schema_text(), f'run: python {__file__}'
+
+
+def complaints(parameters: dict[str, object], node: str = '/**') -> list[str]:
+    validator = jsonschema.Draft7Validator(parameter_schema())
+    return [e.message for e in validator.iter_errors({node: {'ros__parameters': parameters}})]
+
+
+def test_the_schema_accepts_the_configuration_and_what_else_ros_allows():
+    jsonschema.Draft7Validator.check_schema(parameter_schema())
+    document = yaml.safe_load((CONFIG / 'perception.yaml').read_text())
+    assert complaints(document['/**']['ros__parameters']) == []
+    depth = {'/image': {'subscription': {'depth': 3}}}
+    assert complaints({'use_sim_time': True, 'qos_overrides': depth}, '/air/perception') == []
+    assert complaints({'ladder.path': '/l', 'cameras': ['front'], 'input': {'timeout_s': 2}}) == []
+
+
+@pytest.mark.parametrize(
+    'parameters',
+    [
+        {'ladder': {'pth': '/l'}},
+        {'input': {'transport': 'telepathy'}},
+        {'input': {'timeout_s': -1.0}},
+        {'input': {'lazy': 'yes'}},
+        {'engine': {'threads': 1.5}},
+        {'cameras': ['a/b']},
+        {'postprocess.score_threshold': 2},
+    ],
+)
+def test_the_schema_finds_what_the_node_would_refuse(parameters):
+    assert len(complaints(parameters)) == 1
 
 
 def test_launch_file_describes_every_argument():
@@ -96,3 +139,4 @@ def test_launch_file_describes_every_argument():
 
 if __name__ == '__main__':
     DOCUMENT.write_text(written())
+    SCHEMA.write_text(schema_text())

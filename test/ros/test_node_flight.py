@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import math
+import xml.etree.ElementTree as ElementTree
 from array import array
 from collections.abc import Iterator
 from pathlib import Path
@@ -22,6 +23,7 @@ from vision_msgs.msg import Detection2DArray, LabelInfo
 
 pytestmark = pytest.mark.dds
 
+CONFIG = Path(__file__).parents[2] / 'config'
 BOX = (120, 80, 280, 200)  # in a 640 x 360 picture
 PICTURE = scene(640, 360, [(*BOX, 'white')])
 RED = scene(640, 360, [(*BOX, 'red')])
@@ -289,6 +291,27 @@ def test_images_older_than_the_limit_are_stale(driver):
     driver.wait_until(stale, 'a stale image')
     assert len(driver.detect(PICTURE, 'rgb8').detections) == 1
     assert driver.set(input__max_image_age_ms=0.0) == ''
+
+
+def test_the_access_policy_is_exactly_what_the_node_has(driver):
+    profile = ElementTree.parse(CONFIG / 'sros2_policy.xml').getroot().find('.//profile')
+    not_here = {'/flyer/classification', '/image/compressed', '/clock'}  # by other settings
+
+    def allowed(kind: str, right: str) -> set[str]:
+        names = [item.text for item in profile.findall(f"{kind}s[@{right}='ALLOW']/{kind}")]
+        return {driver.resolve_topic_name(n.replace('~', '/flyer')) for n in names} - not_here
+
+    for kind, right, ask in (
+        ('topic', 'publish', driver.get_publisher_names_and_types_by_node),
+        ('topic', 'subscribe', driver.get_subscriber_names_and_types_by_node),
+        ('service', 'reply', driver.get_service_names_and_types_by_node),
+    ):
+        names = allowed(kind, right)
+        # The graph may be a moment behind.
+        driver.wait_until(
+            lambda ask=ask, names=names: {name for name, _ in ask('flyer', '/')} == names,
+            f'{right}: {names} but {ask("flyer", "/")}',
+        )
 
 
 def test_incompatible_qos_is_warned_about_with_both_profiles_and_the_mend(driver):
