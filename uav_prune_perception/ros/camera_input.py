@@ -18,19 +18,24 @@ from . import qos
 from .diagnostics import InputView
 from .guarded import guarded
 from .image_conversion import ImageError, frame_from_compressed, frame_from_image
+from .image_reader import ImageReader
 from .parameters import Settings
 
 FAILURE_SHOWN_S = 5.0  # diagnostics come once a second: a failure must not slip through
 
 
 class CameraInput:
-    """Feeds one camera's images to the pipeline; all in the executor's thread."""
+    """Feeds one camera's images to the pipeline.
+
+    They come in a thread of their own (`ImageReader`); every method is called in the executor's.
+    """
 
     def __init__(self, node: Node, pipeline: Pipeline, name: str, settings: Settings) -> None:
         """Nothing is subscribed to yet; ``name`` is '' where there is only one camera."""
         self._node, self._pipeline, self.name = node, pipeline, name
         self.settings = settings
         self._subscription: Any = None
+        self._reader: ImageReader | None = None
         self._heard_s = math.nan  # last image, or the beginning of listening
         self._failed, self._failed_s, self._reason = 0, -math.inf, ''
 
@@ -47,10 +52,12 @@ class CameraInput:
             return
         if wanted:
             self._heard_s = time.monotonic()
-            self._subscription = self._subscribe()
+            self._subscribe()
         else:
+            if self._reader is not None:
+                self._reader.stop()
             self._node.destroy_subscription(self._subscription)
-            self._subscription, self._heard_s = None, math.nan
+            self._subscription, self._reader, self._heard_s = None, None, math.nan
 
     def view(self, snapshot: CameraSnapshot) -> InputView:
         """For diagnostics."""
@@ -66,13 +73,16 @@ class CameraInput:
             self._subscription is not None,
         )
 
-    def _subscribe(self) -> Any:
+    def _subscribe(self) -> None:
         raw = self.settings.text('input.transport') == 'raw'
-        callback = self._on_image if raw else self._on_compressed
-        return qos.subscribe(
-            self._node, Image if raw else CompressedImage, self.topic,
-            guarded(callback, self._node.get_logger()), qos.newest_only(),
+        callback = guarded(
+            self._on_image if raw else self._on_compressed, self._node.get_logger()
         )
+        self._subscription = qos.subscribe(
+            self._node, Image if raw else CompressedImage, self.topic, callback, qos.newest_only()
+        )
+        self._reader = ImageReader(self._node, self._subscription, callback)
+        self._reader.start()
 
     def _on_image(self, message: Image) -> None:
         self._take(frame_from_image, message)

@@ -21,7 +21,7 @@ from .flight import Flight, check, policy_of
 from .guarded import guarded
 from .logging_bridge import log_through, stop_logging
 from .parameters import SPECS
-from .process import keep_image_memory, run
+from .process import keep_image_memory, run, use_one_thread_for_pictures
 from .status import hardware_name
 from .transitions import transition
 
@@ -223,6 +223,7 @@ class PerceptionNode(LifecycleNode):
 def main(args: list[str] | None = None) -> int:
     """Run the node until it is told to end; the exit code."""
     keep_image_memory()
+    use_one_thread_for_pictures()
     return run(PerceptionNode, args)
 
 

@@ -11,6 +11,7 @@ import threading
 import traceback
 from collections.abc import Callable
 
+import cv2
 import rclpy
 from rclpy.exceptions import ParameterException
 from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
@@ -33,6 +34,15 @@ def keep_image_memory() -> None:
         return  # another C library
     mallopt(M_MMAP_THRESHOLD, 256 << 20)
     mallopt(M_TRIM_THRESHOLD, 1 << 30)
+
+
+def use_one_thread_for_pictures() -> None:
+    """Let OpenCV work in the calling thread.
+
+    A camera picture becomes a network's input in a millisecond; waking a pool of threads for that
+    costs as much, and the cores are the engine's.
+    """
+    cv2.setNumThreads(1)
 
 
 def run(make_node: Callable[[threading.Event], Node], args: list[str] | None = None) -> int:
