@@ -93,6 +93,9 @@ class Preprocessor:
             for mean, std in zip(spec.mean, spec.std, strict=True)
         ]
         self._padded_for: Geometry | None = None
+        # Written over by every picture: new memory for each costs more than what is done in it.
+        self._resized: np.ndarray | None = None
+        self._channels: list[np.ndarray] = []
 
     def __call__(self, image: np.ndarray, color: FrameColor) -> tuple[np.ndarray, Geometry]:
         """The tensor of one picture, and where the picture lies in it.
@@ -114,7 +117,9 @@ class Preprocessor:
         resized = image
         if (image.shape[1], image.shape[0]) != (geometry.width, geometry.height):
             size = (geometry.width, geometry.height)
-            resized = cv2.resize(image, size, interpolation=cv2.INTER_LINEAR)
+            resized = self._resized = cv2.resize(
+                image, size, dst=self._resized, interpolation=cv2.INTER_LINEAR
+            )
         rows = slice(geometry.top, geometry.top + geometry.height)
         columns = slice(geometry.left, geometry.left + geometry.width)
         for channel, plane in enumerate(self._planes(resized, color)):
@@ -139,7 +144,8 @@ class Preprocessor:
             return [cv2.cvtColor(image, code)]
         if color == 'gray':
             return [image] * 3
-        planes = list(cv2.split(image))
+        # Buffers of another shape are not used, but replaced.
+        planes = self._channels = list(cv2.split(image, self._channels or None))
         return planes if color == wanted else planes[::-1]
 
 

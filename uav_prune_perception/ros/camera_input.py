@@ -46,9 +46,14 @@ class CameraInput:
         topic = 'image' if raw else 'image/compressed'
         return f'{self.name}/{topic}' if self.name else topic
 
+    @property
+    def listening(self) -> bool:
+        """Whether it is subscribed."""
+        return self._subscription is not None
+
     def listen(self, wanted: bool) -> None:
         """Take images, or take none any more; harmless when that is so already."""
-        if wanted == (self._subscription is not None):
+        if wanted == self.listening:
             return
         if wanted:
             self._heard_s = time.monotonic()
@@ -70,7 +75,7 @@ class CameraInput:
         return InputView(
             self.name, topic, self._node.count_publishers(topic), now - self._heard_s,
             self.settings.number('input.timeout_s'), self._reason if recent else '',
-            self._subscription is not None,
+            self.listening,
         )
 
     def _subscribe(self) -> None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 import dataclasses
 import math
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -21,12 +22,15 @@ from ..onboard.state import LevelState
 from ..onboard.telemetry import Telemetry
 from ..onboard.telemetry.sampler import BoardSampler
 from .board_diagnostics import BoardView, Heard
+from .control_loop import ControlLoop
 from .diagnostics import FlightView, Reporter
+from .guarded import guarded
 from .inputs import Inputs
 from .level_status import level_status
 from .outputs import Outputs
 from .parameters import Settings
 
+CONTROL_HZ = 10.0
 LIMITS = (
     'power_limit_w', 'temperature_limit_c', 'battery_low_fraction', 'battery_critical_fraction',
 )
@@ -38,7 +42,8 @@ class Flight:
     """One ladder, flown by one node.
 
     The order of life: made, load, (activate, deactivate)*, close. Results and level changes come
-    from the pipeline's threads; every method is called in the executor's.
+    from the pipeline's threads, the policy is asked in one of its own; every method is called in
+    the executor's.
     """
 
     def __init__(
@@ -46,9 +51,17 @@ class Flight:
         node: LifecycleNode,
         settings: Settings,
         reporter: Reporter,
+        on_attention: Callable[[], None],
         engine_factory: EngineFactory | None = None,
     ) -> None:
         """Open the ladder and advertise the topics; nothing is loaded yet.
+
+        Args:
+            node: the node.
+            settings: its parameters.
+            reporter: its diagnostics.
+            on_attention: called from any thread when `attend` has something to do.
+            engine_factory: makes the engine of a level; default ONNX Runtime.
 
         Raises:
             LadderError: the ladder is missing or damaged.
@@ -75,8 +88,9 @@ class Flight:
         )
         self._sampler = _sampler(settings, self.pipeline.telemetry)
         self.pipeline.force_level(settings.text('ladder.forced_level') or None)
-        self._active = False
-        self._outputs = Outputs(node, self.ladder, settings, self._follow_demand)
+        self._on_attention = on_attention
+        self._control: ControlLoop | None = None
+        self._outputs = Outputs(node, self.ladder, settings, on_attention)
         self._inputs = Inputs(node, self.pipeline, settings)
         self._counted = (time.monotonic(), 0)
         self._heard = Heard()
@@ -97,17 +111,21 @@ class Flight:
         self.pipeline.start()
         self._outputs.change(self._settings)
         self._on_level(self.pipeline.level)
-        self._active = True
-        self._follow_demand()
+        for camera in self._inputs.cameras:
+            camera.listen(self._wanted(camera.name))
+        tick = guarded(self._tick, self._node.get_logger())
+        self._control = ControlLoop(1.0 / CONTROL_HZ, tick)
+        self._control.start()
 
     def deactivate(self) -> None:
         """Take no images any more, and finish the one in work."""
-        self._active = False
+        self._stop_control()
         self._inputs.ignore()
         self.pipeline.stop()
 
     def close(self) -> None:
         """Free everything; may be called twice, and on a half-made flight."""
+        self._stop_control()
         self._inputs.close()
         if self._sampler is not None:
             self._sampler.stop()
@@ -133,11 +151,16 @@ class Flight:
         if settings.text(level) != old.text(level):
             self.pipeline.force_level(settings.text(level) or None)
 
-    def control(self) -> bool:
-        """One tick of the policy; False when no level is usable any more."""
-        self._follow_demand()
-        self.pipeline.control()
-        return self.pipeline.health.ok
+    def attend(self) -> None:
+        """Subscribe to the cameras whose images somebody wants, and to no other."""
+        for camera in self._inputs.cameras:
+            camera.listen(self._control is not None and self._wanted(camera.name))
+
+    @property
+    def released(self) -> bool:
+        """A level is to be forced but is not: it broke, and the policy took over."""
+        forced = self._settings.text('ladder.forced_level')
+        return bool(forced) and not self.pipeline.level.forced
 
     def view(self) -> FlightView:
         """Everything diagnostics want to know."""
@@ -164,11 +187,20 @@ class Flight:
                 camera = view.statistics.cameras[name]
                 output.say_stats(self._reporter.camera_stats(name, camera))
 
-    def _follow_demand(self) -> None:
-        """Subscribe to the cameras whose images somebody wants, and to no other."""
-        lazy = self._settings.flag('input.lazy')
-        for camera in self._inputs.cameras if self._active else ():
-            camera.listen(not lazy or self._outputs.cameras[camera.name].wanted)
+    def _tick(self) -> None:
+        """Ten times a second while active, in the control thread."""
+        self.pipeline.control()
+        surprise = any(c.listening != self._wanted(c.name) for c in self._inputs.cameras)
+        if surprise or self.released or not self.pipeline.health.ok:
+            self._on_attention()
+
+    def _stop_control(self) -> None:
+        if self._control is not None:
+            self._control.stop()
+            self._control = None
+
+    def _wanted(self, camera: str) -> bool:
+        return not self._settings.flag('input.lazy') or self._outputs.cameras[camera].wanted
 
     def _on_result(self, result: Any) -> None:
         self._outputs.publish(result)

@@ -23,31 +23,37 @@ from ..onboard import results
 class MessageConverter:
     """Makes messages out of results of one ladder.
 
-    ``class_id`` is always a string: the index, or with ``names`` the class's name.
+    ``class_id`` is always a string: the index, or with ``names`` the class's name. For one thread:
+    the boxes of a message are used again in the next one, because making a box of nine Python
+    objects costs more than filling it.
     """
 
     def __init__(self, classes: tuple[str, ...], *, names: bool = False) -> None:
         self._ids = [name if names else str(i) for i, name in enumerate(classes)]
+        self._boxes: list[Detection2D] = []
 
     def detections(self, detections: results.Detections, header: Any) -> Detection2DArray:
-        """All boxes in original pixels; the array and every box carry the image's header."""
-        message = Detection2DArray(header=header)
-        for box, score, class_id in zip(
-            detections.boxes.tolist(), detections.scores.tolist(), detections.class_ids.tolist(),
-            strict=True,
+        """All boxes in original pixels; the array and every box carry the image's header.
+
+        The message is valid until the next call.
+        """
+        count = len(detections)
+        while len(self._boxes) < count:
+            self._boxes.append(Detection2D(results=[ObjectHypothesisWithPose()]))
+        items = self._boxes[:count]
+        for item, (x1, y1, x2, y2), score, class_id in zip(
+            items, detections.boxes.tolist(), detections.scores.tolist(),
+            detections.class_ids.tolist(), strict=True,
         ):
-            item = Detection2D(header=header)
-            x1, y1, x2, y2 = box
-            item.bbox.center.position.x = (x1 + x2) / 2
-            item.bbox.center.position.y = (y1 + y2) / 2
-            item.bbox.size_x = x2 - x1
-            item.bbox.size_y = y2 - y1
-            hypothesis = ObjectHypothesisWithPose()
-            hypothesis.hypothesis.class_id = self._ids[class_id]
-            hypothesis.hypothesis.score = score
-            item.results.append(hypothesis)
-            message.detections.append(item)
-        return message
+            item.header = header
+            box, hypothesis = item.bbox, item.results[0].hypothesis
+            box.center.position.x = (x1 + x2) / 2
+            box.center.position.y = (y1 + y2) / 2
+            box.size_x = x2 - x1
+            box.size_y = y2 - y1
+            hypothesis.class_id = self._ids[class_id]
+            hypothesis.score = score
+        return Detection2DArray(header=header, detections=items)
 
     def classification(
         self, classification: results.Classification, header: Any

@@ -25,7 +25,6 @@ from .process import keep_image_memory, run, use_one_thread_for_pictures
 from .status import hardware_name
 from .transitions import transition
 
-CONTROL_HZ = 10.0
 FAREWELL_S = 0.5  # the answer to a shutdown request must reach its sender
 SUCCESS = TransitionCallbackReturn.SUCCESS
 
@@ -68,8 +67,8 @@ class PerceptionNode(LifecycleNode):
         # Steady clocks: simulated time that stands still must not stop control or reports.
         self._steady = Clock(clock_type=ClockType.STEADY_TIME)
         period = 1.0 / self._settings.number('diagnostics.rate_hz')
-        for seconds, tick in ((period, self._report), (1.0 / CONTROL_HZ, self._control)):
-            self.create_timer(seconds, guarded(tick, self.get_logger()), clock=self._steady)
+        self.create_timer(period, guarded(self._report, self.get_logger()), clock=self._steady)
+        self._attention = self.create_guard_condition(guarded(self._attend, self.get_logger()))
         self.add_on_set_parameters_callback(self._check_parameters)
         self.create_service(SetBool, '~/set_auto', self._set_auto)
 
@@ -83,7 +82,10 @@ class PerceptionNode(LifecycleNode):
         """Open the ladder, load and warm up every level."""
         flight = None
         try:
-            flight = Flight(self, self._settings, self._reporter, self._engine_factory)
+            flight = Flight(
+                self, self._settings, self._reporter, self._attention.trigger,
+                self._engine_factory,
+            )
             flight.load(self._on_progress)
         except BaseException:
             if flight is not None:
@@ -156,7 +158,7 @@ class PerceptionNode(LifecycleNode):
         self.get_logger().info(f'{done} of {total}: {what}')
 
     def _check_parameters(self, changes: list[Parameter]) -> SetParametersResult:
-        """Accept or refuse a change; what is accepted is applied by the next tick."""
+        """Accept or refuse a change; what is accepted is applied right after this call."""
         try:
             settings = self._settings.changed(changes)
             if self._flight is not None:
@@ -170,6 +172,7 @@ class PerceptionNode(LifecycleNode):
         except ValueError as error:
             return SetParametersResult(successful=False, reason=str(error))
         self._settings, self._dirty = settings, True
+        self._attention.trigger()
         return SetParametersResult(successful=True)
 
     def _apply_parameters(self) -> None:
@@ -200,13 +203,15 @@ class PerceptionNode(LifecycleNode):
         value = Parameter('ladder.forced_level', Parameter.Type.STRING, level)
         return self.set_parameters_atomically([value])
 
-    def _control(self) -> None:
+    def _attend(self) -> None:
+        """Do what a parameter, a subscriber or the flight itself asks for."""
         self._apply_parameters()
         if self._state != 'active' or self._flight is None:
             return
-        if self._settings.text('ladder.forced_level') and not self._flight.pipeline.level.forced:
-            self._force('')  # the forced level broke, and the policy took over
-        if not self._flight.control():
+        if self._flight.released:
+            self._force('')
+        self._flight.attend()
+        if not self._flight.pipeline.health.ok:
             self.get_logger().error('no usable level is left: going inactive')
             self.trigger_deactivate()
 

@@ -6,9 +6,13 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
+from rclpy.clock import Clock, ClockType
 from rclpy.node import Node
 from rclpy.qos import QoSProfile, qos_policy_name_from_kind
 
+from .guarded import guarded
+
+GRAPH_S = 0.5  # DDS tells of an endpoint a moment before ROS knows whose it is
 Entity = Literal['publisher', 'subscription']
 Peer = tuple[str, QoSProfile]
 # A subscription must not ask for more than the publisher offers; weakest first.
@@ -28,16 +32,26 @@ class QosExplainer:
         self._node, self._entity = node, entity
         self._topic = node.resolve_topic_name(topic)
         self.profile: QoSProfile | None = None  # ours, with the overrides
+        self._timer: Any = None
+        self._policy = ''
+        self._explain = guarded(self._say, node.get_logger())
 
     def __call__(self, event: Any) -> None:
-        """The event callback."""
+        """The event callback; the warning follows when the graph has the other side's name."""
+        self._policy = qos_policy_name_from_kind(event.last_policy_kind)
+        if self._timer is None:
+            steady = Clock(clock_type=ClockType.STEADY_TIME)
+            self._timer = self._node.create_timer(GRAPH_S, self._explain, clock=steady)
+
+    def _say(self) -> None:
+        timer, self._timer = self._timer, None
+        self._node.destroy_timer(timer)
         if self._entity == 'publisher':
             found = self._node.get_subscriptions_info_by_topic(self._topic)
         else:
             found = self._node.get_publishers_info_by_topic(self._topic)
         peers = [(_full_name(item), item.qos_profile) for item in found]
-        policy = qos_policy_name_from_kind(event.last_policy_kind)
-        text = explain(self._topic, self._entity, policy, self.profile, peers)
+        text = explain(self._topic, self._entity, self._policy, self.profile, peers)
         self._node.get_logger().warning(text)
 
 
