@@ -12,13 +12,12 @@ from torch import Tensor, nn
 from uav_prune_perception.channels import ChannelGraph, compact
 from uav_prune_perception.methods.interfaces import MethodError
 from uav_prune_perception.methods.l1rr.attention import attention_map, feature_attention_loss
+from uav_prune_perception.methods.l1rr.attention_prices import attention_prices
 from uav_prune_perception.methods.l1rr.attention_probe import AttentionProbe
 from uav_prune_perception.methods.l1rr.candidates import Candidates
 from uav_prune_perception.methods.l1rr.feature_levels import find_levels
 from uav_prune_perception.methods.l1rr.ratio_choice import (
     choose_ratio,
-    group_limits,
-    protected,
     silent_at,
 )
 from uav_prune_perception.methods.l1rr.ratio_search import best_ratio, knee
@@ -154,9 +153,6 @@ def test_cutting_more_costs_more_attention_and_a_ratio_is_found(make, protect) -
     assert choice.losses[1] < choice.losses[-1]
     assert choice.ratio in choice.ratios
     assert '%' in str(choice)
-    limits = group_limits(probe, scores, ratios=(0.0, 0.5, 0.9))
-    assert set(limits) == {group.name for group in graph.groups}
-    assert all(0.0 <= share <= 0.9 for share in limits.values())
 
 
 def test_the_worst_class_decides_where_it_is_protected() -> None:
@@ -171,16 +167,31 @@ def test_the_worst_class_decides_where_it_is_protected() -> None:
     assert probe.loss(gone) == float(seen.max()) > float(seen.mean())
 
 
-def test_channels_beyond_a_groups_limit_go_last() -> None:
+def test_the_cheapest_attention_goes_first(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Group a loses nothing until half of it is gone; b loses as much for each MAC saved."""
     scores = {
-        'a': {'': torch.tensor([0.1, 0.2, 0.3, 0.4])},
-        'b': {'x': torch.tensor([5.0, 6.0, 7.0, 8.0])},
+        'a': {'x': torch.tensor([0.1, 0.2]), 'y': torch.tensor([0.3, 0.4])},
+        'b': {'': torch.tensor([0.04, 0.03, 0.02, 0.01])},
     }
-    lifted = protected(scores, {'a': 0.5, 'b': 1.0})
-    assert torch.equal(lifted['b']['x'], scores['b']['x'])
-    assert torch.equal(lifted['a'][''][:2], scores['a'][''][:2])
-    assert bool((lifted['a'][''][2:] > 8.0).all())
-    assert torch.equal(lifted['a'][''].argsort(), scores['a'][''].argsort())
+
+    def gone_of(masks) -> int:
+        return sum(int(mask.sum()) for mask in masks.values())
+
+    def loss(gone) -> float:
+        return 2 * max(0, gone_of(gone['a']) - 2) if 'a' in gone else gone_of(gone['b'])
+
+    def cost(keep) -> float:
+        kept = keep.get('a', {}), keep.get('b')
+        gone = sum(int((~mask).sum()) for mask in kept[0].values())
+        return 100.0 - gone - (int((~kept[1]).sum()) if kept[1] is not None else 0)
+
+    monkeypatch.setattr('uav_prune_perception.methods.l1rr.attention_prices.LEAST', 0)
+    prices = attention_prices(scores, loss, cost, ratios=(0.0, 0.5, 0.75))
+    first = torch.cat([prices['a']['x'], prices['a']['y']])
+    assert float(first[1]) < float(prices['b'][''].min()) < float(first[2])
+    assert first.argsort().tolist() == [0, 1, 2, 3]
+    assert prices['b'][''].argsort().tolist() == [3, 2, 1, 0]
+    assert prices['b'][''][1] == pytest.approx(float(prices['b'][''][2]), abs=1e-6), 'a tie'
 
 
 def test_a_network_without_batchnorm_behind_its_producers_is_refused() -> None:

@@ -25,7 +25,7 @@ class SlimmingOptions(Section):
 def network_slimming(options: SlimmingOptions) -> Method:
     """Network slimming; needs ``train:``, ``sparse:`` and ``finetune:`` in the recipe."""
     plain = L1rrOptions(
-        strength=options.strength, reweight=False, dynamic='constant', group_limits=False,
+        strength=options.strength, reweight=False, dynamic='constant', shares='scales',
         residual=False,
     )
     return Method(score=ScaleScore(plain), sparse=SparseScales(plain.sparsity()))

@@ -26,9 +26,9 @@ Everything below that is a formula is our reconstruction from published relative
   (`target_masks`). Levels are found in any network (`feature_levels`);
 - ratio: the largest whose loss stays within tau of the uncut network's, tau at the curve's knee
   (`ratio_search`, `ratio_choice`), by forward passes of a silenced copy (`candidates`);
-- a level with a budget takes one threshold over all |gamma|; the attention then limits what each
-  group may lose, and can let the class that suffers most decide, for small ships and vehicles
-  are what the paper says it loses (`ratio_choice.group_limits`, `attention_probe`; ours);
+- a level with a budget: each group's loss curve against what it saves sets a price on its
+  channels, the cheapest go first (`attention_prices`; ours). The class that suffers most may
+  decide, for small ships and vehicles are what the paper says it loses (`attention_probe`; ours);
 - residual reconstruction: ``channels.recombine`` (each producer of a sum keeps channels of its
   own, the sum carries their union), exact by proof.
 

@@ -14,8 +14,9 @@ from uav_prune_perception.methods.interfaces import Budget, Keep, LevelContext, 
 from uav_prune_perception.methods.recipe import Section
 
 from .attention_hook import AttentionHook
+from .attention_prices import attention_prices
 from .attention_probe import AttentionProbe, Protect
-from .ratio_choice import RatioChoice, choose_ratio, group_limits, protected, silent_at
+from .ratio_choice import RatioChoice, choose_ratio, silent_at
 from .scores import ScaleScores, scale_scores, slot_scores
 from .sparsity import SparsityHook, SparsityOptions
 
@@ -33,8 +34,9 @@ class L1rrOptions(Section):
 
     Ratio: ``ratio`` ('budget': the level's cost decides; 'attention': the largest ratio that
     feature attention allows, whatever it costs), ``tau`` (allowed rise of that loss; null: the
-    curve's knee), ``group_limits`` (feature attention limits what each group may lose),
-    ``protect`` ('worst_class': the class that suffers most decides), ``pictures``.
+    curve's knee), ``shares`` (how a budget is spread over groups: 'attention' by
+    `attention_prices`, 'scales' by one threshold over |gamma|), ``protect`` ('worst_class': the
+    class that suffers most decides), ``pictures`` (labelled training pictures looked at).
 
     Cut: ``residual`` (residual reconstruction; false: producers of a sum keep the same channels).
     """
@@ -51,9 +53,9 @@ class L1rrOptions(Section):
     attention_weight: float = Field(default=0.0, ge=0)
     ratio: Literal['budget', 'attention'] = 'budget'
     tau: float | None = Field(default=None, ge=0)
-    group_limits: bool = True
+    shares: Literal['attention', 'scales'] = 'attention'
     protect: Protect = 'none'
-    pictures: int = Field(default=200, ge=1)
+    pictures: int = Field(default=64, ge=1)
     residual: bool = True
 
     def sparsity(self) -> SparsityOptions:
@@ -94,7 +96,7 @@ class SparseScales:
 
 @dataclass
 class ScaleScore:
-    """`ImportanceScore`: |gamma|, with what feature attention protects lifted above the rest.
+    """`ImportanceScore`: |gamma|, or the price that feature attention sets on it.
 
     Attributes:
         options: of the method.
@@ -109,16 +111,16 @@ class ScaleScore:
         options = self.options
         scores = scale_scores(context.model, context.graph, apart=options.residual)
         self.choice = None
-        if options.ratio == 'attention' or options.group_limits:
-            probe = AttentionProbe(
-                context.model, context.graph, context.task, pictures=options.pictures,
-                protect=options.protect,
-            )
-            if options.ratio == 'attention':
-                self.choice = choose_ratio(probe, scores, options.tau)
-                context.reporter.note(f'{context.level}: {self.choice}')
-            else:
-                scores = protected(scores, group_limits(probe, scores, options.tau))
+        if options.ratio == 'budget' and options.shares == 'scales':
+            return slot_scores(scores)
+        probe = AttentionProbe(
+            context.model, context.graph, context.task, pictures=options.pictures,
+            protect=options.protect,
+        )
+        if options.ratio == 'budget':
+            return slot_scores(attention_prices(scores, probe.loss, context.asked.cost))
+        self.choice = choose_ratio(probe, scores, options.tau)
+        context.reporter.note(f'{context.level}: {self.choice}')
         return slot_scores(scores)
 
 

@@ -1,22 +1,23 @@
 # Copyright 2026 uav_prune_perception contributors
 # SPDX-License-Identifier: Apache-2.0
-"""Stage 2: which share of channels may go, in all and in each group, says feature attention."""
+"""Stage 2: which share of all channels may go, says feature attention."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 import torch
 from torch import Tensor
 
 from .attention_probe import AttentionProbe
 from .candidates import Silent
-from .ratio_search import RATIOS, best_ratio, knee
+from .ratio_search import RATIOS, best_ratio
 from .scores import ScaleScores
 
-GROUP_RATIOS = (0.0, 0.2, 0.4, 0.6, 0.8, 0.9)
+K = TypeVar('K', bound=Hashable)
 
 
 @dataclass(frozen=True)
@@ -60,84 +61,35 @@ def choose_ratio(
     return RatioChoice(best_ratio(tried, losses, tau), tried, losses)
 
 
-def group_limits(
-    probe: AttentionProbe,
-    scores: ScaleScores,
-    tau: float | None = None,
-    ratios: Sequence[float] = GROUP_RATIOS,
-) -> dict[str, float]:
-    """The share that each group may lose while all others stay whole.
-
-    Without ``tau`` it is the knee of the group's own curve; a group that hardly matters next to
-    the others (whose worst loss is below the mean of the others' knees) is free.
-    """
-    curves = {
-        name: [probe.loss(group_silent(name, producers, ratio)) for ratio in ratios]
-        for name, producers in scores.items()
-    }
-    knees = {name: knee(ratios, losses) for name, losses in curves.items()}
-    usual = sum(curves[name][index] for name, index in knees.items()) / max(1, len(curves))
-    allowed = tau if tau is not None else usual
-    return {
-        name: max(
-            ratios[knees[name]] if tau is None else 0.0,
-            best_ratio(ratios, losses, allowed),
-        )
-        for name, losses in curves.items()
-    }
-
-
 def silent_at(scores: ScaleScores, ratio: float) -> Silent:
     """One threshold for all channels: the share ``ratio`` with the smallest scores is silent.
 
     At least max(4, 2 %) channels of every layer stay (METHODS.md 2.4).
     """
-    every = torch.cat([each for group in scores.values() for each in group.values()])
-    count = round(ratio * len(every))
-    if count == 0:
-        return {}
-    threshold = torch.sort(every).values[count - 1]
-    return {
-        name: {
-            module: lowest(values, int((values <= threshold).sum()))
-            for module, values in producers.items()
-        }
-        for name, producers in scores.items()
-    }
+    flat = {(n, m): values for n, each in scores.items() for m, values in each.items()}
+    masks = threshold_masks(flat, ratio, lambda width: max(4, math.ceil(0.02 * width)))
+    silent: dict[str, dict[str, Tensor]] = {}
+    for (name, module), mask in masks.items():
+        silent.setdefault(name, {})[module] = mask
+    return silent
 
 
-def group_silent(name: str, producers: Mapping[str, Tensor], ratio: float) -> Silent:
-    """Only this group: each producer loses the share ``ratio`` of its own channels."""
-    return {
-        name: {
-            module: lowest(values, round(ratio * len(values)))
-            for module, values in producers.items()
-        }
-    }
+def threshold_masks(
+    scores: Mapping[K, Tensor], ratio: float, least: Callable[[int], int]
+) -> dict[K, Tensor]:
+    """Bool masks of the share ``ratio`` of all channels that score least.
 
-
-def lowest(values: Tensor, count: int) -> Tensor:
-    """Bool [C], the ``count`` smallest values, but max(4, 2 %) of the channels stay."""
-    least = min(len(values), max(4, math.ceil(0.02 * len(values))))
-    mask = torch.zeros(len(values), dtype=torch.bool)
-    mask[torch.argsort(values, stable=True)[:min(count, len(values) - least)]] = True
-    return mask
-
-
-def protected(scores: ScaleScores, limits: Mapping[str, float]) -> ScaleScores:
-    """Scores in which no group loses more than its limit before all others have lost theirs.
-
-    The channels beyond a group's limit are lifted above every unprotected channel, in their old
-    order, so any allocator with one threshold honours the limits while the budget allows, and
-    gives way evenly where it does not.
+    Args:
+        scores: float [width] by unit.
+        ratio: 0..1, of all units' channels together.
+        least: channels of a unit that stay, by its width.
     """
-    top = max(float(v.max()) for each in scores.values() for v in each.values())
-    lifted: ScaleScores = {}
-    for name, each in scores.items():
-        lifted[name] = {}
-        for module, values in each.items():
-            free = math.floor(limits.get(name, 1.0) * len(values) + 1e-9)
-            changed = values.clone()
-            changed[torch.argsort(values, stable=True)[free:]] += top
-            lifted[name][module] = changed
-    return lifted
+    every = torch.sort(torch.cat(list(scores.values()))).values
+    count = round(ratio * len(every))
+    threshold = float(every[count - 1]) if count else -math.inf
+    masks: dict[K, Tensor] = {}
+    for unit, values in scores.items():
+        gone = min(int((values <= threshold).sum()), max(0, len(values) - least(len(values))))
+        masks[unit] = torch.zeros(len(values), dtype=torch.bool)
+        masks[unit][torch.argsort(values, stable=True)[:gone]] = True
+    return masks
