@@ -71,10 +71,12 @@ class ChannelProbe:
     ) -> None:
         self.model = copy.deepcopy(model).requires_grad_(False)
         self.taps, self.seed = list(taps), seed
+        self.device = next(self.model.parameters()).device
         with torch.random.fork_rng():
             torch.manual_seed(seed)
             self.gates = {
-                tap.weight: SqueezeExcitation(widths[tap.weight], reduction) for tap in self.taps
+                tap.weight: SqueezeExcitation(widths[tap.weight], reduction).to(self.device)
+                for tap in self.taps
             }
 
     def train(
@@ -100,7 +102,7 @@ class ChannelProbe:
             torch.manual_seed(self.seed)
             for images, targets in itertools.islice(self._batches(task, batch_size), steps):
                 optimizer.zero_grad(set_to_none=True)
-                loss = task.loss(self.model, images, targets)
+                loss = task.loss(self.model, images.to(self.device), targets.to(self.device))
                 if not bool(torch.isfinite(loss)):
                     raise TrainingError(
                         f'loss of the channel probe became {float(loss)}; lower its lr ({lr:g})'

@@ -66,7 +66,9 @@ class DualAttention:
     def score(self, context: LevelContext) -> Scores:
         """Sum over a group's producers of their channel scores, each with mean 1 in its layer."""
         model, graph = context.model, context.graph
-        layers = self.layer_scores(model, graph, context.task, context.seed)
+        layers = self.layer_scores(
+            model, graph, context.task, seed=context.seed, device=context.device
+        )
         tensors = named_tensors(model)
         scores: dict[str, Tensor] = {}
         for group in graph.groups:
@@ -80,11 +82,17 @@ class DualAttention:
         return scores
 
     def layer_scores(
-        self, model: nn.Module, graph: ChannelGraph, task: LearningTask, seed: int = 0
+        self,
+        model: nn.Module,
+        graph: ChannelGraph,
+        task: LearningTask,
+        *,
+        seed: int = 0,
+        device: str = 'cpu',
     ) -> dict[str, Tensor]:
         """Producer's weight -> float64 [C], mean 1, for every producer that a module shows."""
-        taps, example = find_taps(graph), task.example_input()
-        model = copy.deepcopy(model).eval().requires_grad_(False)
+        taps, example = find_taps(graph), task.example_input().to(device)
+        model = copy.deepcopy(model).eval().requires_grad_(False).to(device)
         shapes = _shapes(model, taps, example)
         spatial = self._spatial_layers(shapes, int(example.shape[3]))
         deep = [weight for weight in shapes if weight not in spatial]
@@ -106,13 +114,13 @@ class DualAttention:
 
         with torch.no_grad(), watching(model, [taps[weight] for weight in shapes], see):
             for images in task.calibration_batches(self.options.batches, self.options.batch_size):
-                model(images)
+                model(images.to(device))
         results = {weight: score.result() for weight, score in seen.items()}
         if gates is not None:
             tensors, norms = named_tensors(model), find_norms(graph)
             for weight in deep:
                 if weight in norms:
-                    scale = tensors[norms[weight][0]].abs().double()
+                    scale = tensors[norms[weight][0]].abs().double().cpu()
                     results[weight] = per_mean(results[weight] * scale)
         return results
 

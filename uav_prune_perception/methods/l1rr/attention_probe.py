@@ -46,6 +46,7 @@ class AttentionProbe:
         batch_size: of the forward passes.
         protect: 'none': all targets count alike; 'worst_class': the loss is that of the class
             whose attention suffers most, so that rare or tiny targets decide.
+        device: where to compute.
     """
 
     def __init__(
@@ -57,13 +58,15 @@ class AttentionProbe:
         pictures: int = 200,
         batch_size: int = 20,
         protect: Protect = 'none',
+        device: str = 'cpu',
     ) -> None:
-        self.candidates = Candidates(model, graph)
-        self.levels = find_levels(self.candidates.model, graph, task.example_input())
+        self.candidates = Candidates(model, graph, device)
+        example = task.example_input().to(device)
+        self.levels = find_levels(self.candidates.model, graph, example)
         self.task, self.protect = task, protect
         count = max(1, -(-pictures // batch_size))
         self.references = [
-            self._reference(images, targets)
+            self._reference(images.to(device), targets.to(device))
             for images, targets in task.labelled_batches(count, batch_size)
         ]
 
@@ -74,14 +77,15 @@ class AttentionProbe:
         Without protection K is 1: all targets together.
         """
         self.candidates.silence(gone)
-        total = torch.zeros(len(self.references[0].seen))
-        counts = torch.zeros(len(total))
+        first = self.references[0].seen
+        total = torch.zeros(len(first), device=first.device)
+        counts = torch.zeros_like(total)
         for reference in self.references:
             maps = self._maps(reference.images)
             each = feature_attention_loss(reference.maps, maps, reference.masks)
             total = total + (each * reference.seen).sum(dim=1)
             counts = counts + reference.seen.sum(dim=1)
-        return total / counts
+        return (total / counts).cpu()
 
     def loss(self, gone: Silent) -> float:
         """L_FA with ``gone`` silenced: of all targets, or of the class that suffers most."""
@@ -103,5 +107,5 @@ class AttentionProbe:
         )
         if self.protect == 'none':
             masks = [mask.amax(dim=0, keepdim=True) for mask in masks]
-            seen = torch.ones(1, len(images), dtype=torch.bool)
+            seen = torch.ones(1, len(images), dtype=torch.bool, device=images.device)
         return _Reference(images, maps, masks, seen)

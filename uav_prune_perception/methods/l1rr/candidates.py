@@ -29,10 +29,11 @@ class Candidates:
     Args:
         model: the network, which stays as it is.
         graph: its channel graph.
+        device: where the copy computes.
     """
 
-    def __init__(self, model: nn.Module, graph: ChannelGraph) -> None:
-        self.model = copy.deepcopy(model).eval().requires_grad_(False)
+    def __init__(self, model: nn.Module, graph: ChannelGraph, device: str = 'cpu') -> None:
+        self.model = copy.deepcopy(model).eval().requires_grad_(False).to(device)
         self._groups = {group.name: group for group in graph.groups}
         tensors, norms = named_tensors(self.model), find_norms(graph)
         self._tensors = {name: tensors[name] for name in _touched(graph, norms)}
@@ -62,7 +63,7 @@ class Candidates:
                     self._zero_filters(group, slot.parameter, slot.dim, rows)
 
     def _zero_filters(self, group: Group, weight: str, dim: int, rows: Tensor) -> None:
-        self._tensors[weight].index_fill_(dim, rows, 0)
+        self._tensors[weight].index_fill_(dim, rows.to(self._tensors[weight].device), 0)
         bias = f'{weight.rpartition(".")[0]}.bias'
         if bias in self._tensors:
             self._tensors[bias][rows] = 0

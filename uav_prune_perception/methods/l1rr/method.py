@@ -115,7 +115,7 @@ class ScaleScore:
             return slot_scores(scores)
         probe = AttentionProbe(
             context.model, context.graph, context.task, pictures=options.pictures,
-            protect=options.protect,
+            protect=options.protect, device=context.device,
         )
         if options.ratio == 'budget':
             return slot_scores(attention_prices(scores, probe.loss, context.asked.cost))

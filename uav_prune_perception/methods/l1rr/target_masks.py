@@ -33,7 +33,7 @@ def box_masks(
     """
     masks = torch.zeros(classes, pictures, *grid)
     scale = torch.tensor([grid[1] / size[1], grid[0] / size[0]]).repeat(2)
-    for row in targets[targets[:, 1] >= 0].cpu():
+    for row in targets[targets[:, 1] >= 0]:
         picture, label = int(row[0]), int(row[1])
         x1, y1, x2, y2 = (row[2:] * scale).tolist()
         left, top = min(max(int(x1), 0), grid[1] - 1), min(max(int(y1), 0), grid[0] - 1)
@@ -97,8 +97,9 @@ def target_masks(
     classes = len(task.classes)
     if task.kind == 'detection':
         size = (int(images.shape[2]), int(images.shape[3]))
-        boxes = [box_masks(targets, len(images), classes, size, grid) for grid in grids]
-        return [m.to(images.device) for m in boxes], boxes[0].flatten(2).any(dim=2)
+        boxes = [box_masks(targets.cpu(), len(images), classes, size, grid) for grid in grids]
+        boxes = [mask.to(images.device) for mask in boxes]
+        return boxes, boxes[0].flatten(2).any(dim=2)
     coarse = activation_masks(model, coarsest, images, targets)
     seen = functional.one_hot(targets, classes).T.bool()
     return [
