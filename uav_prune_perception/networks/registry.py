@@ -11,6 +11,7 @@ from typing import Any
 from torch import nn
 
 from .aerial_detector import AerialDetector
+from .imported import ImportedNetworkError, imported_network
 from .resnet import ResNet
 from .resnet_cifar import CifarResNet
 from .vgg_bn import VggBn
@@ -31,7 +32,8 @@ def build_network(name: str, *, classes: int, channels: int = 3, **options: Any)
     """A freshly initialised network (from torch's global random state).
 
     Args:
-        name: one of `NETWORKS`.
+        name: one of `NETWORKS`, or ``module:factory`` for a network of the user's own
+            (`imported.imported_network`).
         classes: number of classes.
         channels: input channels.
         options: as the network's constructor documents them.
@@ -39,10 +41,18 @@ def build_network(name: str, *, classes: int, channels: int = 3, **options: Any)
     Raises:
         NetworkError: unknown name or option, or an option out of range.
     """
+    if ':' in name:
+        try:
+            return imported_network(name, classes=classes, channels=channels, options=options)
+        except ImportedNetworkError as error:
+            raise NetworkError(str(error)) from None
     if name not in NETWORKS:
         near = difflib.get_close_matches(name, NETWORKS, n=1)
         hint = f'; did you mean "{near[0]}"?' if near else ''
-        raise NetworkError(f'no network "{name}"; there are {", ".join(NETWORKS)}{hint}')
+        raise NetworkError(
+            f'no network "{name}"; there are {", ".join(NETWORKS)}{hint} '
+            '(your own is named module:factory)'
+        )
     if classes < 1 or channels < 1:
         raise NetworkError(f'{name}: classes {classes} and channels {channels} must be positive')
     for option, value in options.items():

@@ -20,7 +20,7 @@ from .augmentation import Augmentation, augment
 from .detection_decode import found_objects
 from .detection_loss import IGNORE, DetectionLossOptions, detection_loss, distillation_loss
 from .detection_metrics import Detections, Truth, average_precision
-from .task import Predict, normalised, numpy_generator, shuffled
+from .task import Predict, TrainingError, normalised, numpy_generator, shuffled
 from .test_guard import TestReads
 
 
@@ -108,8 +108,24 @@ class DetectionTask:
     def loss(
         self, model: nn.Module, images: Tensor, targets: Tensor, teacher: nn.Module | None = None
     ) -> Tensor:
-        """Detection loss of a model in training mode, plus distillation from a teacher."""
+        """Detection loss of a model in training mode, plus distillation from a teacher.
+
+        A model with a method ``training_loss(output, targets)`` brings its own: a scalar from
+        what it gives in training mode and from targets as `train_batches` yields them. It is
+        not distilled.
+
+        Raises:
+            TrainingError: a teacher for a model with a loss of its own.
+        """
         raw = model(images)
+        own = getattr(model, 'training_loss', None)
+        if callable(own):
+            if teacher is not None:
+                raise TrainingError(
+                    f'{type(model).__name__} has its own training_loss, which cannot be '
+                    'distilled; set finetune.distil: false'
+                )
+            return own(raw, targets)
         width = images.shape[3]
         loss = detection_loss(raw, targets, width, self.loss_options)
         if teacher is None:

@@ -1,0 +1,77 @@
+# Copyright 2026 uav_prune_perception contributors
+# SPDX-License-Identifier: Apache-2.0
+"""docs/own_model.md, word for word: the detector printed there becomes a ladder."""
+
+from __future__ import annotations
+
+import re
+import sys
+from pathlib import Path
+
+import pytest
+
+from uav_prune_perception.cli.main import main
+from uav_prune_perception.ladder import open_ladder
+from uav_prune_perception.networks.registry import NetworkError, build_network
+
+PAGE = Path(__file__).parents[2] / 'docs' / 'own_model.md'
+RECIPE = """
+name: own
+seed: 1
+data: {kind: generated_scenes, width: 128, height: 96, train: 16, val: 8, test: 8}
+network: {name: 'my_net:MyDetector', options: {width: 8}}
+train: {epochs: 1, batch_size: 8, lr: 0.003, threads: 1}
+prune:
+  method: l1
+  levels: [{kept_macs: 1.0}, {kept_macs: 0.5}]
+finetune: {epochs: 1, batch_size: 8, lr: 0.001, threads: 1}
+export: {profile_runs: 5, threads: 1}
+"""
+
+
+@pytest.fixture
+def own(tmp_path, monkeypatch):
+    (code,) = re.findall(r'```python\n# my_net\.py\n(.*?)```', PAGE.read_text(), re.DOTALL)
+    (tmp_path / 'my_net.py').write_text(code)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delitem(sys.modules, 'my_net', raising=False)
+    monkeypatch.setattr(sys, 'path', list(sys.path))
+    return tmp_path
+
+
+@pytest.mark.slow
+def test_the_detector_of_the_page_becomes_a_ladder(own):
+    (own / 'recipe.yaml').write_text(RECIPE)
+    assert main(['prune', 'recipe.yaml', '-o', 'ladder']) == 0
+    ladder = open_ladder(own / 'ladder')
+    assert [round(level.kept_macs, 1) for level in ladder.levels] == [1.0, 0.5]
+    assert (own / 'ladder' / 'report.html').is_file()
+
+
+def test_a_loss_of_its_own_is_not_distilled_and_says_so(own, capsys):
+    recipe = RECIPE.replace('finetune: {', 'finetune: {distil: true, ')
+    (own / 'recipe.yaml').write_text(recipe)
+    assert main(['prune', 'recipe.yaml', '-o', 'ladder']) == 1
+    assert 'set finetune.distil: false' in capsys.readouterr().err
+
+
+def test_classes_and_channels_are_filled_in_under_their_usual_names(own):
+    (own / 'plain.py').write_text(
+        'from torch import nn\n'
+        'def net(num_classes, in_chans=3, depth=1):\n'
+        '    return nn.Sequential(nn.Conv2d(in_chans, depth, 1), nn.Flatten(),\n'
+        '                         nn.LazyLinear(num_classes))\n'
+        'THREE = 3\n'
+        'def nothing(): return 3\n'
+        'def broken(): raise RuntimeError("no such\\nlayer")\n'
+    )
+    model = build_network('plain:net', classes=5, channels=1, depth=2)
+    assert (model[0].in_channels, model[0].out_channels, model[2].out_features) == (1, 2, 5)
+    for name, words in (
+        ('plain:nix', 'has no "nix"'), ('nowhere:net', 'cannot be imported: ModuleNotFoundError'),
+        ('plain:nothing', 'gives a int, not a torch nn.Module'),
+        ('plain:THREE', 'cannot be called'),
+        ('plain:broken', 'RuntimeError: no such layer'),
+    ):
+        with pytest.raises(NetworkError, match=words):
+            build_network(name, classes=5)
