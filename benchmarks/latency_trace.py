@@ -27,7 +27,7 @@ from uav_prune_perception.ladder import open_ladder
 from uav_prune_perception.onboard.engines.base import Engine
 from uav_prune_perception.onboard.engines.onnx_runtime import OnnxRuntimeEngine
 from uav_prune_perception.onboard.simulation.traces import LatencyTrace, write_trace
-from uav_prune_perception.onboard.telemetry.machine import board_model
+from uav_prune_perception.onboard.telemetry.machine import device_name
 
 WIDTHS = (1.5, 1.25, 1.0, 0.75, 0.5)
 MADE_UP_ACCURACY = (0.62, 0.608, 0.585, 0.55, 0.48)
@@ -68,9 +68,8 @@ def main() -> None:
         with burning(arguments.burners):
             latency_ms['contended'] = record(engines, arguments.frames)
     origin = (
-        f'{board_model() or "unknown machine"}, {os.cpu_count()} cores, ONNX Runtime on '
-        f'{arguments.threads} thread(s), {what}; contended by {arguments.burners} burners'
-        f', load average before {load:.1f}'
+        f'{device_name()}, ONNX Runtime on {arguments.threads} thread(s), {what}; contended by '
+        f'{arguments.burners} burners, load average before {load:.1f}'
     )
     write_trace(LatencyTrace(names, kept, accuracy, latency_ms, origin), arguments.out)
     print(origin)

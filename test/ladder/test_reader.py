@@ -96,7 +96,7 @@ def test_json_that_is_no_ladder(folder, text):
     refused(folder, 'not a ladder document')
 
 
-@pytest.mark.parametrize('version', [0, 2, '1', None, True])
+@pytest.mark.parametrize('version', [0, 3, '1', None, True])
 def test_another_version(folder, version):
     edit(folder, lambda value: value.update(schema_version=version))
     refused(folder, 'schema')

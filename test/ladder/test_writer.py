@@ -308,4 +308,4 @@ def test_the_document_is_readable_by_people(tmp_path):
     text = (tmp_path / 'ladder/ladder.json').read_text(encoding='utf-8')
     assert '鸟' in text
     assert len(text.splitlines()) > 50
-    assert json.loads(text)['schema_version'] == 1
+    assert json.loads(text)['schema_version'] == 2

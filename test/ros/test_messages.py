@@ -27,7 +27,7 @@ from uav_prune_perception.ros.inputs import board_state
 from uav_prune_perception.ros.level_status import level_status
 from uav_prune_perception.ros.message_conversion import MessageConverter
 from uav_prune_perception.ros.overlay import overlay_message
-from uav_prune_perception.ros.status import hardware_name, plain
+from uav_prune_perception.ros.status import plain
 
 CLASSES = ('person', 'car')
 FOUND = results.Detections(
@@ -163,14 +163,6 @@ def test_board_readings_are_found_in_any_status_and_words_are_unknown():
     assert math.isnan(state.load)
     assert math.isnan(state.temperature_c)
     assert board_state(DiagnosticArray(), 3.0) is None
-
-
-def test_hardware_is_the_device_tree_s_model_or_the_host(tmp_path):
-    model = tmp_path / 'proc/device-tree/model'
-    assert hardware_name(tmp_path)
-    model.parent.mkdir(parents=True)
-    model.write_bytes(b'NVIDIA Jetson Orin Nano\0')
-    assert hardware_name(tmp_path) == 'NVIDIA Jetson Orin Nano'
 
 
 @pytest.mark.parametrize('encoding', ['rgb8', 'bgr8', 'mono8'])

@@ -3,6 +3,7 @@
 """The contract between workstation and drone: what a ladder is, and how it is kept whole."""
 
 from .model import (
+    PRECISIONS,
     Accuracy,
     BoxesScores,
     DecodeSpec,
@@ -13,12 +14,13 @@ from .model import (
     Level,
     LevelFile,
     Logits,
+    Variant,
 )
 from .reader import open_ladder
 from .writer import LadderWriter, add_profiles, reseal
 
 __all__ = [
-    'Accuracy', 'BoxesScores', 'DecodeSpec', 'DeviceProfile', 'InputSpec', 'Ladder',
-    'LadderError', 'LadderWriter', 'Level', 'LevelFile', 'Logits', 'add_profiles', 'open_ladder',
-    'reseal',
+    'PRECISIONS', 'Accuracy', 'BoxesScores', 'DecodeSpec', 'DeviceProfile', 'InputSpec', 'Ladder',
+    'LadderError', 'LadderWriter', 'Level', 'LevelFile', 'Logits', 'Variant', 'add_profiles',
+    'open_ladder', 'reseal',
 ]

@@ -15,6 +15,7 @@ import jsonschema
 
 from .model import (
     FORMAT,
+    READABLE_VERSIONS,
     SCHEMA_VERSION,
     Accuracy,
     BoxesScores,
@@ -26,6 +27,7 @@ from .model import (
     Level,
     LevelFile,
     Logits,
+    Variant,
 )
 
 
@@ -88,9 +90,10 @@ def validate(document: object, where: str) -> dict[str, Any]:
     if not isinstance(document, dict) or document.get('format') != FORMAT:
         raise LadderError(f'{where}: not a ladder document (no "format": "{FORMAT}")')
     version = document.get('schema_version')
-    if version != SCHEMA_VERSION:
+    if type(version) is not int or version not in READABLE_VERSIONS:
+        known = ' and '.join(str(number) for number in READABLE_VERSIONS)
         raise LadderError(
-            f'{where}: schema version {version!r}, this package reads {SCHEMA_VERSION}; '
+            f'{where}: schema version {version!r}, this package reads {known}; '
             'rebuild the ladder or install the matching uav_prune_perception'
         )
     error = jsonschema.exceptions.best_match(_validator().iter_errors(document))
@@ -110,6 +113,13 @@ def _check_sense(document: dict[str, Any], where: str) -> None:
     names = [level['name'] for level in document['levels']]
     if len(set(names)) != len(names):
         raise LadderError(f'{where}: levels: two levels have the same name: {", ".join(names)}')
+    for level in document['levels']:
+        for precision, variant in level.get('variants', {}).items():
+            if variant['file'] not in level['files']:
+                raise LadderError(
+                    f'{where}: level "{level["name"]}": its {precision} variant is '
+                    f'{variant["file"]}, which is not among its files'
+                )
     macs = [level['macs'] for level in document['levels']]
     if macs != sorted(macs, reverse=True):
         raise LadderError(f'{where}: levels: must go from most to fewest MACs')
@@ -161,5 +171,15 @@ def _level(item: dict[str, Any]) -> Level:
         params=item['params'],
         accuracy=Accuracy(**item['accuracy']),
         files={kind: LevelFile(**file) for kind, file in item['files'].items()},
-        profiles={device: DeviceProfile(**p) for device, p in item['profiles'].items()},
+        profiles=_profiles(item['profiles']),
+        variants={
+            precision: Variant(
+                variant['file'], Accuracy(**variant['accuracy']), _profiles(variant['profiles'])
+            )
+            for precision, variant in item.get('variants', {}).items()
+        },
     )
+
+
+def _profiles(document: dict[str, Any]) -> dict[str, DeviceProfile]:
+    return {device: DeviceProfile(**profile) for device, profile in document.items()}

@@ -9,11 +9,14 @@ from pathlib import Path
 from typing import Any, Literal
 
 FORMAT = 'uav_prune_perception/ladder'
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
+READABLE_VERSIONS = (1, 2)  # 2 added variants and what a profile notes besides the latency
 DOCUMENT = 'ladder.json'
 
 Task = Literal['detection', 'classification']
 Color = Literal['rgb', 'bgr', 'gray']
+Precision = Literal['fp32', 'fp16', 'int8']
+PRECISIONS: tuple[Precision, ...] = ('fp32', 'fp16', 'int8')
 
 
 class LadderError(ValueError):
@@ -84,7 +87,20 @@ class Accuracy:
 
 @dataclass(frozen=True)
 class DeviceProfile:
-    """Measured cost of one frame's inference on one device, in milliseconds (and joules)."""
+    """Measured cost of one frame's inference on one device; None = could not be measured.
+
+    Attributes:
+        engine: library, version, precision and threads, in words.
+        n: timed inferences.
+        latency_ms_p50: milliseconds of one inference, likewise ``p95`` and ``p99``.
+        energy_j: of the whole module (or, by RAPL, of the processor), idle share included.
+        power_w: mean while this level ran without pause.
+        throughput_hz: inferences per second without pause.
+        memory_mib: by which the process grew when the engine was loaded and warmed up.
+        temperature_c: of the chip at the end.
+        clock_mhz: of the cores (or the GPU) at the end, as the kernel believes.
+        measured: UTC, ISO 8601.
+    """
 
     engine: str
     n: int
@@ -92,6 +108,12 @@ class DeviceProfile:
     latency_ms_p95: float
     latency_ms_p99: float
     energy_j: float | None = None
+    power_w: float | None = None
+    throughput_hz: float | None = None
+    memory_mib: float | None = None
+    temperature_c: float | None = None
+    clock_mhz: float | None = None
+    measured: str | None = None
 
 
 @dataclass(frozen=True)
@@ -104,8 +126,27 @@ class LevelFile:
 
 
 @dataclass(frozen=True)
+class Variant:
+    """A level's network in another precision: a file of its own, judged as that file.
+
+    Attributes:
+        file: its name among the level's files.
+        accuracy: of this file, measured like the level's.
+        profiles: by device name.
+    """
+
+    file: str
+    accuracy: Accuracy
+    profiles: dict[str, DeviceProfile] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
 class Level:
-    """One rung: the same network at one pruning level."""
+    """One rung: the same network at one pruning level.
+
+    ``accuracy``, ``profiles`` and ``model.onnx`` are those of fp32; other precisions are
+    ``variants``, and `precision` gives any of them.
+    """
 
     name: str
     kept_macs: float
@@ -114,6 +155,27 @@ class Level:
     accuracy: Accuracy
     files: dict[str, LevelFile]
     profiles: dict[str, DeviceProfile] = field(default_factory=dict)
+    variants: dict[str, Variant] = field(default_factory=dict)
+
+    @property
+    def precisions(self) -> tuple[str, ...]:
+        """What this level can be run in, fp32 first."""
+        return ('fp32', *(name for name in PRECISIONS if name in self.variants))
+
+    def precision(self, name: str) -> Variant:
+        """File, accuracy and profiles of a precision.
+
+        Raises:
+            LadderError: the level has no such variant.
+        """
+        if name == 'fp32':
+            return Variant('model.onnx', self.accuracy, self.profiles)
+        if name not in self.variants:
+            raise LadderError(
+                f'level "{self.name}" has no {name} variant, only {", ".join(self.precisions)}; '
+                f'add it by export.precisions in the recipe'
+            )
+        return self.variants[name]
 
 
 @dataclass(frozen=True)

@@ -24,6 +24,7 @@ from .model import (
     Level,
     LevelFile,
     Task,
+    Variant,
 )
 from .reader import open_ladder, read_document, sha256_of
 from .staging import Staging
@@ -101,6 +102,7 @@ class LadderWriter:
         params: int,
         accuracy: Accuracy,
         profiles: dict[str, DeviceProfile] | None = None,
+        variants: dict[str, Variant] | None = None,
     ) -> None:
         """Record a level whose files now lie in its `level_folder`.
 
@@ -115,6 +117,7 @@ class LadderWriter:
             relative = path.relative_to(self._staging).as_posix()
             files[path.name] = LevelFile(relative, sha256_of(path), path.stat().st_size)
         level = Level(name, kept_macs, macs, params, accuracy, files, dict(profiles or {}))
+        level = dataclasses.replace(level, variants=dict(variants or {}))
         levels = (*self._ladder.levels, level)
         self._ladder = dataclasses.replace(self._ladder, levels=levels)
 
@@ -161,16 +164,25 @@ def write_document(folder: Path, document: dict[str, Any]) -> None:
         temporary.write_text(text, encoding='utf-8')
 
 
-def add_profiles(ladder: Ladder, device: str, profiles: dict[str, DeviceProfile]) -> Ladder:
+def add_profiles(
+    ladder: Ladder, device: str, profiles: dict[str, DeviceProfile], precision: str = 'fp32'
+) -> Ladder:
     """Record measured profiles (by level name) under a device's name; returns the new ladder.
 
+    Args:
+        ladder: as opened.
+        device: `onboard.telemetry.machine.device_name` of where they were measured.
+        profiles: by level name; the others keep theirs.
+        precision: of the files that were measured.
+
     Raises:
-        LadderError: a profile of a level that the ladder does not have.
+        LadderError: a profile of a level, or of a variant, that the ladder does not have.
+        OSError: the ladder's folder cannot be written.
     """
     for name in profiles:
-        ladder.level(name)
+        ladder.level(name).precision(precision)
     levels = tuple(
-        dataclasses.replace(level, profiles={**level.profiles, device: profiles[level.name]})
+        _with_profile(level, device, profiles[level.name], precision)
         if level.name in profiles
         else level
         for level in ladder.levels
@@ -178,6 +190,14 @@ def add_profiles(ladder: Ladder, device: str, profiles: dict[str, DeviceProfile]
     ladder = dataclasses.replace(ladder, levels=levels)
     write_document(ladder.folder, to_document(ladder))
     return ladder
+
+
+def _with_profile(level: Level, device: str, profile: DeviceProfile, precision: str) -> Level:
+    variant = level.precision(precision)
+    variant = dataclasses.replace(variant, profiles={**variant.profiles, device: profile})
+    if precision == 'fp32':
+        return dataclasses.replace(level, profiles=variant.profiles)
+    return dataclasses.replace(level, variants={**level.variants, precision: variant})
 
 
 def reseal(folder: str | Path) -> Ladder:

@@ -15,6 +15,7 @@ from rclpy.parameter import Parameter
 from std_srvs.srv import SetBool
 
 from ..onboard.level_bank import EngineFactory
+from ..onboard.telemetry.machine import device_name
 from . import parameters
 from .diagnostics import Reporter
 from .flight import Flight, check, policy_of
@@ -22,7 +23,6 @@ from .guarded import guarded
 from .logging_bridge import log_through, stop_logging
 from .parameters import SPECS
 from .process import keep_image_memory, run, use_one_thread_for_pictures
-from .status import hardware_name
 from .transitions import transition
 
 FAREWELL_S = 0.5  # the answer to a shutdown request must reach its sender
@@ -61,7 +61,7 @@ class PerceptionNode(LifecycleNode):
         self._state = 'unconfigured'
         self._log_handler = log_through(self.get_logger())
         name = self.get_fully_qualified_name().lstrip('/')
-        self._reporter = Reporter(name, hardware_name())
+        self._reporter = Reporter(name, device_name())
         # A plain publisher: an inactive node reports, too.
         self._diagnostics = self.create_publisher(DiagnosticArray, '/diagnostics', 10)
         # Steady clocks: simulated time that stands still must not stop control or reports.

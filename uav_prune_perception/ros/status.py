@@ -4,9 +4,7 @@
 
 from __future__ import annotations
 
-import socket
 from collections.abc import Mapping
-from pathlib import Path
 
 from diagnostic_msgs.msg import DiagnosticStatus, KeyValue
 
@@ -24,12 +22,3 @@ def status(
 def plain(value: object) -> str:
     """A number without superfluous digits; anything else as it is."""
     return f'{value:.6f}'.rstrip('0').rstrip('.') if isinstance(value, float) else str(value)
-
-
-def hardware_name(root: Path = Path('/')) -> str:
-    """The board's model where the device tree says it, else the machine's name."""
-    try:
-        model = (root / 'proc/device-tree/model').read_bytes()
-    except OSError:
-        return socket.gethostname()
-    return model.rstrip(b'\0').decode(errors='replace').strip() or socket.gethostname()

@@ -17,7 +17,7 @@ def readings(root):
 
 def test_jetson(tmp_path):
     found = readings(fake_boards.orin_nano(tmp_path))
-    assert found['machine', 'model'].value == 'NVIDIA Jetson Orin Nano Developer Kit'
+    assert found['machine', 'model'].value == 'NVIDIA Jetson Orin Nano Developer Kit, 25W'
     assert found['INA3221', 'total'].value == pytest.approx(5.952)
     assert found['thermal', 'tj-thermal'].note == 'throttles at 95 C'
     assert found['thermal', 'cv0-thermal'].note == 'asleep'

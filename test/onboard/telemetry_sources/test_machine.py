@@ -4,20 +4,31 @@ from __future__ import annotations
 
 import fake_boards
 
-from uav_prune_perception.onboard.telemetry.machine import board_model, l4t_release
+from uav_prune_perception.onboard.telemetry.machine import (
+    device_name,
+    l4t_release,
+    usable_cores,
+)
 from uav_prune_perception.onboard.telemetry.nvpmodel import NvpModel, PowerMode
 
 
-def test_model_ends_before_the_nul(tmp_path):
-    assert board_model(fake_boards.orin_nano(tmp_path)) == 'NVIDIA Jetson Orin Nano Developer Kit'
+def test_a_board_is_its_model_before_the_nul_and_its_power_mode(tmp_path):
+    name = device_name(fake_boards.orin_nano(tmp_path))
+    assert name == 'NVIDIA Jetson Orin Nano Developer Kit, 25W'
 
 
-def test_model_of_a_pc_is_its_product_name(tmp_path):
-    assert board_model(fake_boards.x86(tmp_path)) == 'NUC11TNKi5'
+def test_a_board_in_a_container_that_hides_the_device_tree_s_usual_place(tmp_path):
+    fake_boards.put(tmp_path, {'sys/firmware/devicetree/base/model': 'Raspberry Pi 5\0'})
+    assert device_name(tmp_path) == 'Raspberry Pi 5'
+
+
+def test_a_pc_is_its_processor_and_the_cores_we_may_use(tmp_path):
+    fake_boards.put(tmp_path, {'proc/cpuinfo': 'processor: 0\nmodel name\t: Some CPU @ 3 GHz\n'})
+    assert device_name(tmp_path) == f'Some CPU @ 3 GHz x{usable_cores()}'
 
 
 def test_nothing_known(tmp_path):
-    assert board_model(tmp_path) == ''
+    assert device_name(tmp_path).endswith(f' x{usable_cores()}')
     assert l4t_release(tmp_path) == ''
     assert NvpModel(tmp_path).mode() is None
 

@@ -14,7 +14,7 @@ from .cpu_load import CpuLoad
 from .gpu_load import GpuLoad
 from .ina238 import Ina238
 from .ina3221 import Ina3221
-from .machine import board_model, l4t_release
+from .machine import device_name, l4t_release
 from .nvpmodel import NvpModel
 from .overcurrent import PATTERN as OVER_CURRENT
 from .rails import Rail
@@ -64,7 +64,7 @@ def inventory(
 
 
 def _machine(root: Path) -> Iterator[Reading]:
-    yield Reading('machine', 'model', board_model(root) or 'unknown')
+    yield Reading('machine', 'model', device_name(root))
     release = l4t_release(root)
     if release:
         yield Reading('machine', 'Jetson Linux', release)
