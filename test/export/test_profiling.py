@@ -10,8 +10,9 @@ import pytest
 from tiny_ladder import make_detection_ladder
 
 from uav_prune_perception.export.onnx_export import ExportError
-from uav_prune_perception.export.profiling import device_name, profile_levels, slower_levels
+from uav_prune_perception.export.profiling import profile_levels
 from uav_prune_perception.ladder import DeviceProfile
+from uav_prune_perception.onboard.profiling import slower_levels
 
 
 def test_levels_are_timed_and_the_heavy_one_is_slower(tmp_path: Path) -> None:
@@ -46,7 +47,3 @@ def test_a_broken_file_is_one_line(tmp_path: Path) -> None:
     with pytest.raises(ExportError, match=r'model\.onnx: cannot be loaded') as caught:
         profile_levels({'100': path})
     assert '\n' not in str(caught.value)
-
-
-def test_the_device_has_a_name() -> None:
-    assert device_name().strip()

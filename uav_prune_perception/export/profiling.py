@@ -1,25 +1,20 @@
 # Copyright 2026 uav_prune_perception contributors
 # SPDX-License-Identifier: Apache-2.0
-"""Latency of the levels on this machine, measured side by side."""
+"""Latency of finished files on this machine, before there is a ladder to profile."""
 
 from __future__ import annotations
 
-import itertools
-import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 
-import numpy as np
-import onnxruntime
-
 from uav_prune_perception.ladder import DeviceProfile
-from uav_prune_perception.onboard.telemetry.machine import device_name, usable_cores
+from uav_prune_perception.onboard.engines.base import EngineError
+from uav_prune_perception.onboard.engines.onnx_runtime import OnnxRuntimeEngine
+from uav_prune_perception.onboard.profiling import PowerMeter, load_measured, profile_engines
+from uav_prune_perception.onboard.profiling.levels import Progress
+from uav_prune_perception.onboard.telemetry.machine import usable_cores
 
-from .verification import open_engine
-
-__all__ = ['device_name', 'profile_levels', 'slower_levels', 'usable_cores']
-
-WARM_UP = 5
+from .onnx_export import ExportError
 
 
 def profile_levels(
@@ -27,56 +22,30 @@ def profile_levels(
     *,
     runs: int = 100,
     threads: int = 0,
-    progress: Callable[[int, int], None] = lambda done, total: None,
+    precision: str = 'fp32',
+    progress: Progress = lambda done, total: None,
 ) -> dict[str, DeviceProfile]:
-    """Time one frame's inference of every level, taking turns.
-
-    One run of each level after the other, ``runs`` times: a busy moment of the machine then hits
-    all levels alike, and their order can be believed.
+    """What one frame's inference of every level costs; see `onboard.profiling.profile_engines`.
 
     Args:
         models: ONNX file by level name.
         runs: timed inferences of each level, after a warm-up.
         threads: of the engine; 0 = one for each usable core.
+        precision: of the files.
         progress: told (rounds done, rounds in all).
 
     Raises:
         ExportError: ONNX Runtime refuses a file.
     """
     threads = threads or usable_cores()
-    engines = {name: open_engine(path, threads=threads) for name, path in models.items()}
-    random = np.random.default_rng(0)
-    inputs = {
-        name: random.random([size or 1 for size in engine.input_shapes[0]], dtype=np.float32)
-        for name, engine in engines.items()
+    engines = {
+        name: OnnxRuntimeEngine(path, threads=threads, precision=precision)
+        for name, path in models.items()
     }
-    times: dict[str, list[float]] = {name: [] for name in models}
-    for turn in range(-WARM_UP, runs):
-        for name, engine in engines.items():
-            start = time.perf_counter()
-            engine.infer(inputs[name])
-            if turn >= 0:
-                times[name].append(1e3 * (time.perf_counter() - start))
-        progress(max(0, turn + 1), runs)
-    plural = 's' if threads > 1 else ''
-    title = f'ONNX Runtime {onnxruntime.__version__} CPU fp32, {threads} thread{plural}'
-    return {name: _profile(title, values) for name, values in times.items()}
-
-
-def slower_levels(profiles: Mapping[str, DeviceProfile]) -> list[str]:
-    """One line for each level that is not faster than the one above it (in the given order)."""
-    names = list(profiles)
-    lines = []
-    for upper, lower in itertools.pairwise(names):
-        above, below = profiles[upper].latency_ms_p50, profiles[lower].latency_ms_p50
-        if below >= above:
-            lines.append(
-                f'level {lower} is not faster than level {upper} on this machine '
-                f'({below:.2f} against {above:.2f} ms): flying it gains nothing here'
-            )
-    return lines
-
-
-def _profile(engine: str, values: list[float]) -> DeviceProfile:
-    p50, p95, p99 = (round(float(np.percentile(values, q)), 4) for q in (50, 95, 99))
-    return DeviceProfile(engine, len(values), p50, p95, p99)
+    try:
+        memory = {name: load_measured(engine) for name, engine in engines.items()}
+        return profile_engines(
+            engines, runs=runs, memory_mib=memory, meter=PowerMeter(), progress=progress
+        )
+    except EngineError as error:
+        raise ExportError(str(error)) from None

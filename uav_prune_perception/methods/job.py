@@ -11,9 +11,11 @@ from typing import Any
 from uav_prune_perception.datasets.detection_set import DatasetError
 from uav_prune_perception.export.engine_file import MODEL, EngineFacts, make_engine_file
 from uav_prune_perception.export.ladder_export import ExportedLevel, write_ladder
-from uav_prune_perception.export.profiling import device_name, profile_levels, slower_levels
+from uav_prune_perception.export.profiling import profile_levels
 from uav_prune_perception.ladder import Ladder
 from uav_prune_perception.ladder.writer import check_target
+from uav_prune_perception.onboard.profiling import slower_levels
+from uav_prune_perception.onboard.telemetry.machine import device_name
 from uav_prune_perception.training.task import LearningTask
 from uav_prune_perception.training.task_factory import make_task
 

@@ -1,13 +1,13 @@
 # Copyright 2026 uav_prune_perception contributors
 # SPDX-License-Identifier: Apache-2.0
-"""How busy the processor cores are."""
+"""How busy the processor cores are, and at which clock."""
 
 from __future__ import annotations
 
 import math
 from pathlib import Path
 
-from .sysfs import read_text
+from .sysfs import matching, read_number, read_text
 
 IDLE = (3, 4)  # columns idle and iowait
 COUNTED = 8  # user nice system idle iowait irq softirq steal; guest is inside user
@@ -45,3 +45,10 @@ class CpuLoad:
         if not words or words[0] != 'cpu' or len(values) <= max(IDLE):
             return None
         return sum(values), sum(values[column] for column in IDLE)
+
+
+def clock_hz(root: Path = Path('/')) -> float:
+    """The fastest core's clock as the kernel believes it; nan in most virtual machines."""
+    pattern = 'sys/devices/system/cpu/cpu[0-9]*/cpufreq/scaling_cur_freq'
+    clocks = [read_number(path, 1e3) for path in matching(root, pattern)]
+    return max((clock for clock in clocks if not math.isnan(clock)), default=math.nan)
