@@ -8,11 +8,11 @@ import tiny_ladder
 
 from uav_prune_perception.onboard import LevelBank, NoUsableLevel
 from uav_prune_perception.onboard.engines.base import EngineError
-from uav_prune_perception.onboard.level_bank import onnx_runtime_factory
+from uav_prune_perception.onboard.engines.selection import choose_engines
 
 
 def bank_of(ladder):
-    return LevelBank(ladder, onnx_runtime_factory(threads=1))
+    return LevelBank(ladder, choose_engines(ladder, threads=1))
 
 
 def test_every_level_is_warm_and_measured(tmp_path):
@@ -64,7 +64,7 @@ def test_fallback_is_the_next_lighter_then_the_next_heavier(tmp_path):
 
 def test_a_factory_that_raises_anything_costs_only_its_level(tmp_path):
     ladder = tiny_ladder.make_detection_ladder(tmp_path / 'l', 2, 64, 64)
-    real = onnx_runtime_factory(threads=1)
+    real = choose_engines(ladder, threads=1)
 
     def factory(ladder, level):
         if level.name == '100':

@@ -9,6 +9,8 @@ from pathlib import Path
 
 from uav_prune_perception import __version__
 
+from . import build, profile
+
 PRUNE_EXAMPLES = """\
 examples:
   uav-prune prune config/recipes/generated_scenes_detector.yaml -o scenes_ladder
@@ -39,6 +41,8 @@ def build_parser() -> argparse.ArgumentParser:
     _add_data(commands, common)
     _add_replay(commands, common)
     _add_reports(commands, common)
+    build.add_parser(commands, common)
+    profile.add_parser(commands, common)
     doctor = commands.add_parser(
         'doctor', parents=[common], help='what works on this machine, and how to mend the rest'
     )

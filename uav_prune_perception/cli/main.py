@@ -23,6 +23,8 @@ COMMANDS = {
     'replay': ('replay', 'run_replay'),
     'data': ('data', 'run_data'),
     'doctor': ('doctor', 'run_doctor'),
+    'build': ('build', 'run_build'),
+    'profile': ('profile', 'run_profile'),
 }
 
 

@@ -15,11 +15,10 @@ import numpy as np
 from ..ladder import Ladder, Level
 from .engines.base import Engine, EngineError
 from .engines.interface import check_interface
-from .engines.onnx_runtime import OnnxRuntimeEngine
+from .engines.selection import EngineFactory
 from .memory import available_bytes, resident_bytes
 
 Progress = Callable[[int, int, str], None]
-EngineFactory = Callable[[Ladder, Level], Engine]
 
 WARM_UP_RUNS = 10
 SETTLE_RUNS = 3  # the first runs allocate and fill caches; they are not measured
@@ -37,15 +36,6 @@ class NoUsableLevel(RuntimeError):  # noqa: N818, it says what is
 
 class NotResident(EngineError):  # noqa: N818, it says what is
     """The level is not in memory (any more): nothing is wrong with it."""
-
-
-def onnx_runtime_factory(threads: int = 0) -> EngineFactory:
-    """Engines on the CPU from each level's ``model.onnx``."""
-
-    def make(ladder: Ladder, level: Level) -> Engine:
-        return OnnxRuntimeEngine(ladder.file(level), threads=threads)
-
-    return make
 
 
 class LevelBank:

@@ -14,7 +14,8 @@ from .level_bank import AUTO, RESIDENT
 class PipelineOptions:
     """Settings of a pipeline.
 
-    They apply from the next frame on, but for ``threads``, ``resident`` and ``device``.
+    They apply from the next frame on, but for ``threads``, ``engine``, ``precision``,
+    ``resident`` and ``device``.
 
     Attributes:
         max_image_age_s: frames older than this when their turn comes are dropped as stale;
@@ -23,6 +24,9 @@ class PipelineOptions:
         iou_threshold: 0..1 for NMS in place of the ladder's own; None = the ladder's.
         class_filter: names of the only classes to report; empty = all.
         threads: of the inference engine; 0 = its own choice. Read by `Pipeline.load` only.
+        engine: which engine flies; see `engines.selection.choose_engines`. Read by
+            `Pipeline.load` only, like the next.
+        precision: of the levels' files, or 'auto'.
         control_period_s: the worker runs the policy itself when nobody has called
             `Pipeline.control` for this long; 0 = never.
         resident: which levels are kept in memory: 'all', 'neighbours' (the running one, the ones
@@ -35,6 +39,8 @@ class PipelineOptions:
     iou_threshold: float | None = None
     class_filter: tuple[str, ...] = ()
     threads: int = 0
+    engine: str = 'auto'
+    precision: str = 'fp32'
     control_period_s: float = 0.5
     resident: str = AUTO
     device: str = ''

@@ -12,15 +12,10 @@ from collections.abc import Callable, Sequence
 from ..ladder import Ladder
 from .decode import Decoder
 from .engines.base import EngineError
+from .engines.selection import EngineFactory, choose_engines
 from .frame import Frame
 from .frame_processor import FrameProcessor
-from .level_bank import (
-    EngineFactory,
-    LevelBank,
-    NotResident,
-    Progress,
-    onnx_runtime_factory,
-)
+from .level_bank import LevelBank, NotResident, Progress
 from .level_control import LevelControl, UnknownLevel
 from .level_profiles import profiled_costs
 from .mailbox import Mailbox, MailboxClosed
@@ -70,7 +65,7 @@ class Pipeline:
             on_level: called after every change of level (and once at load, code 'initial'), in
                 the thread that made it; exceptions likewise.
             now: the clock of `Frame.stamp_s`, for the image age only.
-            engine_factory: makes the engine of a level; default ONNX Runtime on the CPU.
+            engine_factory: makes the engine of a level; default as the options say.
             telemetry: default a new one.
             cameras: names of the cameras that share the engine, see `Frame.camera`. Each has a
                 place of its own in the mailbox and is accounted for separately.
@@ -107,8 +102,12 @@ class Pipeline:
         """
         with self._life:
             self.close()
-            factory = self._engine_factory or onnx_runtime_factory(self.options.threads)
-            bank = LevelBank(self.ladder, factory, self.options.resident)
+            options = self.options
+            factory = self._engine_factory or choose_engines(
+                self.ladder, engine=options.engine, precision=options.precision,
+                threads=options.threads,
+            )
+            bank = LevelBank(self.ladder, factory, options.resident)
             self._failures = bank.failures
             bank.load(progress)
             self._bank = bank

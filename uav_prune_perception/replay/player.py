@@ -18,7 +18,8 @@ from uav_prune_perception.onboard.decode import Decoder
 from uav_prune_perception.onboard.engines.base import EngineError
 from uav_prune_perception.onboard.frame import Frame
 from uav_prune_perception.onboard.frame_processor import FrameProcessor
-from uav_prune_perception.onboard.level_bank import LevelBank, onnx_runtime_factory
+from uav_prune_perception.onboard.engines.selection import choose_engines
+from uav_prune_perception.onboard.level_bank import LevelBank
 from uav_prune_perception.onboard.level_control import LevelControl
 from uav_prune_perception.onboard.level_profiles import profiled_costs
 from uav_prune_perception.onboard.options import PipelineOptions
@@ -88,7 +89,7 @@ class _Player:
             profiled=profiled_costs(ladder, options.device or device_name()),
             clock=lambda: self.now_s,
         )
-        self.bank = LevelBank(ladder, onnx_runtime_factory(options.threads))
+        self.bank = LevelBank(ladder, choose_engines(ladder, threads=options.threads))
         self.decoder = Decoder(ladder, options)
         self.summary = Replayed('')
         self._ticked_s = 0.0

@@ -14,7 +14,7 @@ from typing import Any
 from rclpy.lifecycle import LifecycleNode
 
 from ..ladder import Ladder, open_ladder
-from ..onboard.level_bank import EngineFactory
+from ..onboard.engines.selection import EngineFactory
 from ..onboard.options import PipelineOptions
 from ..onboard.pipeline import Pipeline
 from ..onboard.policy import POLICIES, Policy

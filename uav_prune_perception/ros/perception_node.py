@@ -14,7 +14,7 @@ from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackRet
 from rclpy.parameter import Parameter
 from std_srvs.srv import SetBool
 
-from ..onboard.level_bank import EngineFactory
+from ..onboard.engines.selection import EngineFactory
 from ..onboard.telemetry.machine import device_name
 from . import parameters
 from .diagnostics import Reporter

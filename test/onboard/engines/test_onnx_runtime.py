@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
+import sys
+import types
 
 import numpy as np
 import onnx
+import onnxruntime
 import pytest
 import tiny_ladder
 from onnx import TensorProto, helper
@@ -13,7 +16,7 @@ from onnx import TensorProto, helper
 from uav_prune_perception.ladder import BoxesScores, InputSpec
 from uav_prune_perception.onboard.engines.base import EngineError
 from uav_prune_perception.onboard.engines.interface import check_interface
-from uav_prune_perception.onboard.engines.onnx_runtime import OnnxRuntimeEngine
+from uav_prune_perception.onboard.engines.onnx_runtime import PREFERRED, OnnxRuntimeEngine
 
 
 @pytest.fixture(scope='module')
@@ -78,12 +81,60 @@ def test_what_is_no_model_is_an_error_naming_the_file(tmp_path, content, capfd):
     assert capfd.readouterr().err == ''
 
 
-@pytest.mark.filterwarnings('ignore:Specified provider')
 def test_a_provider_that_is_not_there_is_an_error(ladder):
     path = ladder.file(ladder.levels[0])
-    engine = OnnxRuntimeEngine(path, providers=['CUDAExecutionProvider', 'CPUExecutionProvider'])
-    with pytest.raises(EngineError, match='CUDAExecutionProvider'):
+    engine = OnnxRuntimeEngine(path, providers=['CUDAExecutionProvider'])
+    with pytest.raises(EngineError, match='CUDAExecutionProvider is not in this ONNX Runtime'):
         engine.load()
+
+
+class Unbelievable:
+    """An ONNX Runtime that opens sessions on a GPU whose kernels it does not have."""
+
+    def __init__(self, real, fault):
+        self.real, self.fault = real, fault
+
+    def __getattr__(self, name):
+        return getattr(self.real, name)
+
+    def get_available_providers(self):
+        return ['CUDAExecutionProvider', 'CPUExecutionProvider']
+
+    def InferenceSession(self, path, sess_options, providers):
+        session = self.real.InferenceSession(path, sess_options, ['CPUExecutionProvider'])
+        on_gpu = providers[0].startswith('CUDA')
+        if on_gpu and self.fault == 'taken away':
+            return session
+        double = types.SimpleNamespace(
+            run=session.run, get_inputs=session.get_inputs, get_outputs=session.get_outputs,
+            get_providers=lambda: providers,
+        )
+        if on_gpu:
+            def run(*arguments):
+                raise RuntimeError('no kernel image is available for execution on the device')
+            double.run = run
+        return double
+
+
+@pytest.mark.parametrize(
+    ('fault', 'words'), [('no kernel', 'no kernel image'), ('taken away', 'is not to be had')]
+)
+def test_a_provider_is_believed_after_a_real_inference_only(
+    ladder, monkeypatch, caplog, fault, words
+):
+    monkeypatch.setitem(sys.modules, 'onnxruntime', Unbelievable(onnxruntime, fault))
+    engine = OnnxRuntimeEngine(ladder.file(ladder.levels[0]), threads=1, providers=PREFERRED)
+    with caplog.at_level('INFO'):
+        engine.load()
+    assert (engine.provider, engine.on_gpu) == ('CPUExecutionProvider', False)
+    assert len(caplog.messages) == 1
+    assert words in caplog.messages[0]
+    assert caplog.messages[0].endswith('using CPUExecutionProvider')
+    assert engine.infer(np.zeros((1, 3, 48, 64), np.float32))
+
+
+def test_the_title_says_what_was_measured(engine):
+    assert engine.title == f'ONNX Runtime {onnxruntime.__version__} CPU fp32, 1 thread'
 
 
 @pytest.mark.parametrize(

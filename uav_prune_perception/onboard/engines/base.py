@@ -17,17 +17,24 @@ class Engine(Protocol):
     """One network, ready to run; used by one thread at a time.
 
     ``input_*`` and ``output_*`` are known after `load`; a dimension the model leaves open is None.
-    ``title`` says library, version, where it runs, precision and threads, for profiles and logs.
     """
 
     name: str
-    title: str
-    on_gpu: bool
     input_names: tuple[str, ...]
     input_shapes: tuple[tuple[int | None, ...], ...]
     input_dtypes: tuple[np.dtype, ...]
     output_names: tuple[str, ...]
     output_shapes: tuple[tuple[int | None, ...], ...]
+
+    @property
+    def title(self) -> str:
+        """Library, version, where it runs, precision, threads: for profiles and logs."""
+        ...
+
+    @property
+    def on_gpu(self) -> bool:
+        """Whether a GPU does the work; known after `load`."""
+        ...
 
     def load(self) -> None:
         """Make it ready to run.

@@ -93,24 +93,26 @@ class OnnxRuntimeEngine:
         except ImportError as error:
             raise EngineError(f'onnxruntime cannot be imported: {error}') from None
         onnxruntime.set_default_logger_severity(4)  # faults come as exceptions; keep stderr clean
+        # A compile-time list: the hardware and its libraries are another matter.
         built_for = onnxruntime.get_available_providers()
-        reasons = []
+        absent = [f'{name} is not in this ONNX Runtime' for name in self.providers
+                  if name not in built_for]
+        failed: list[str] = []
         for provider in self.providers:
-            # A compile-time list: the hardware and its libraries are another matter.
             if provider not in built_for:
-                reasons.append(f'{provider} is not to be had: not in this build of ONNX Runtime')
                 continue
             try:
                 self._open(onnxruntime, provider)
             except EngineError as error:
-                reasons.append(f'{error}')
                 self.close()
+                failed.append(f'{provider}: {error}')
                 continue
             self.provider = provider
-            for reason in reasons:
-                log.info('%s; using %s', reason, provider)
+            log.debug('%s: %s; %s', self.path, provider, '; '.join(absent))
+            if failed:
+                log.warning('%s; using %s', '; '.join(failed), provider)
             return
-        raise EngineError('; '.join(reasons) or f'{self.path}: no execution provider is given')
+        raise EngineError('; '.join(failed + absent) or f'{self.path}: no execution provider')
 
     def _open(self, onnxruntime: Any, provider: str) -> None:
         """A session on one provider, believed after a real inference. Raises EngineError."""

@@ -118,7 +118,7 @@ def load_measured(engine: Engine, root: Path = Path('/')) -> float:
     before = _resident_mib(root)
     engine.load()
     engine.warm_up(3)
-    return max(0.0, _resident_mib(root) - before)
+    return max(_resident_mib(root) - before, 0.0)  # in this order nan stays nan
 
 
 def _sustained(

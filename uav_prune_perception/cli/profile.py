@@ -1,0 +1,148 @@
+# Copyright 2026 uav_prune_perception contributors
+# SPDX-License-Identifier: Apache-2.0
+"""``uav-prune profile``: what the levels of a ladder cost on this machine. Runs on a drone."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from uav_prune_perception.ladder import DeviceProfile, Ladder
+
+EXAMPLES = """\
+examples:
+  uav-prune profile ladder                      every precision of every level, all cores
+  uav-prune profile ladder --threads 1          as a node with engine.threads 1 flies it
+  uav-prune profile ladder --engine tensorrt    the plans made by "uav-prune build ladder"
+
+The profile is written into the ladder under this machine's name (on a Jetson: with its power
+mode); the node finds it there. Needs neither torch nor ROS.
+"""
+
+
+def add_parser(commands: Any, common: argparse.ArgumentParser) -> None:
+    """The command's grammar; imports nothing heavy."""
+    parser = commands.add_parser(
+        'profile', parents=[common], help='measure the levels of a ladder on this machine',
+        description='Measure latency, throughput, memory and energy of every level, and write '
+        'them into the ladder.',
+        epilog=EXAMPLES, formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument('ladder', type=Path, metavar='LADDER/')
+    parser.add_argument(
+        '--runs', type=_positive, default=200, help='timed inferences of each level (default 200)'
+    )
+    parser.add_argument(
+        '--threads', type=_natural, default=0, help='of the engine; 0 = all cores (default)'
+    )
+    parser.add_argument(
+        '--engine', choices=('auto', 'onnxruntime', 'tensorrt'), default='auto',
+        help='auto: TensorRT where every level has a plan, else ONNX Runtime (default)',
+    )
+    parser.add_argument(
+        '--precision', choices=('all', 'fp32', 'fp16', 'int8'), default='all',
+        help='of the files to measure (default: all that the ladder has)',
+    )
+    parser.add_argument('--json', action='store_true', help='print the profile as JSON')
+    parser.add_argument('--dry-run', action='store_true', help='do not write into the ladder')
+
+
+def run_profile(options: argparse.Namespace) -> int:
+    """Measure, print, write.
+
+    Raises:
+        LadderError: the ladder is missing or damaged.
+        EngineError: a level does not run.
+    """
+    from uav_prune_perception.ladder import LadderError, add_profiles, open_ladder
+    from uav_prune_perception.onboard.profiling.ladder import faults, profile_ladder
+    from uav_prune_perception.onboard.telemetry.machine import device_name
+
+    ladder = open_ladder(options.ladder)
+    precisions = None if options.precision == 'all' else (options.precision,)
+    device = device_name()
+    profiles = profile_ladder(
+        ladder, engine=options.engine, precisions=precisions, threads=options.threads,
+        runs=options.runs, tell=_tell,
+    )
+    if not options.dry_run:
+        try:
+            for precision, found in profiles.items():
+                ladder = add_profiles(ladder, device, found, precision)
+        except PermissionError:
+            raise LadderError(
+                f'{ladder.folder}: may not be written; repeat with --dry-run, or as its owner'
+            ) from None
+    if options.json:
+        print(json.dumps(_document(device, profiles), indent=1))
+    else:
+        _print_table(ladder, device, profiles)
+    for line in faults(profiles):
+        print(f'warning: {line}', file=sys.stderr)
+    return 0
+
+
+def _document(
+    device: str, profiles: Mapping[str, Mapping[str, DeviceProfile]]
+) -> dict[str, Any]:
+    import dataclasses
+
+    return {
+        'device': device,
+        'profiles': {
+            precision: {name: dataclasses.asdict(profile) for name, profile in found.items()}
+            for precision, found in profiles.items()
+        },
+    }
+
+
+def _print_table(
+    ladder: Ladder, device: str, profiles: Mapping[str, Mapping[str, DeviceProfile]]
+) -> None:
+    print(f'{device}')
+    head = ('level', 'precision', 'accuracy', 'p50 ms', 'p95', 'p99', 'of fp32 top', 'kept MACs',
+            'frames/s', 'mJ/frame', 'MiB')
+    rows = [head]
+    first = next(iter(next(iter(profiles.values())).values()))
+    for precision, found in profiles.items():
+        for name, profile in found.items():
+            level = ladder.level(name)
+            share = profile.latency_ms_p50 / first.latency_ms_p50
+            energy = profile.energy_j and 1e3 * profile.energy_j
+            rows.append((
+                name, precision, f'{level.precision(precision).accuracy.value:.3f}',
+                f'{profile.latency_ms_p50:.2f}', f'{profile.latency_ms_p95:.2f}',
+                f'{profile.latency_ms_p99:.2f}', f'{share:.2f}', f'{level.kept_macs:.2f}',
+                _cell(profile.throughput_hz), _cell(energy), _cell(profile.memory_mib),
+            ))
+    widths = [max(len(row[column]) for row in rows) for column in range(len(head))]
+    for row in rows:
+        cells = zip(row, widths, strict=True)
+        print('  '.join(cell.rjust(width) for cell, width in cells))
+    for title in dict.fromkeys(p.engine for found in profiles.values() for p in found.values()):
+        print(f'by {title}')
+
+
+def _cell(value: float | None) -> str:
+    return '-' if value is None else f'{value:.1f}'
+
+
+def _tell(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)
+
+
+def _positive(text: str) -> int:
+    if (value := int(text)) < 1:
+        raise argparse.ArgumentTypeError(f'{text} is not positive')
+    return value
+
+
+def _natural(text: str) -> int:
+    if (value := int(text)) < 0:
+        raise argparse.ArgumentTypeError(f'{text} is negative')
+    return value

@@ -1,0 +1,165 @@
+# Copyright 2026 uav_prune_perception contributors
+# SPDX-License-Identifier: Apache-2.0
+"""Where TensorRT's plans lie, found by what they were made from and for.
+
+A plan runs on the TensorRT and the GPU that built it and nowhere else, so plans are built on the
+drone, kept in its cache folder and never travel in a ladder. The name of a plan is a hash of all
+that decides it; beside it lies a JSON file that says the same in words.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from ...ladder.durable import replacing
+from ...ladder.reader import sha256_of
+from .base import EngineError
+from .cuda_runtime import Gpu
+
+RECIPE = 1  # of `tensorrt_build`: another number makes old plans unknown
+
+
+@dataclass(frozen=True)
+class PlanKey:
+    """All that decides a plan.
+
+    Attributes:
+        onnx_sha256: of the file that it was built from.
+        precision: 'fp32', 'fp16' or 'int8'.
+        tensorrt: version.
+        gpu: name, compute capability, multiprocessors, CUDA versions.
+        options: of the builder.
+    """
+
+    onnx_sha256: str
+    precision: str
+    tensorrt: str
+    gpu: Gpu
+    options: tuple[tuple[str, str], ...] = ()
+
+    def document(self) -> dict[str, Any]:
+        """As plain JSON values."""
+        return {**asdict(self), 'options': dict(self.options), 'recipe': RECIPE}
+
+    @property
+    def digest(self) -> str:
+        """Hex; names the plan."""
+        text = json.dumps(self.document(), sort_keys=True)
+        return hashlib.sha256(text.encode()).hexdigest()
+
+
+class PlanCache:
+    """A folder of plans.
+
+    Args:
+        folder: None = ``$XDG_CACHE_HOME/uav_prune_perception/tensorrt``, by default under
+            ``~/.cache``.
+    """
+
+    def __init__(self, folder: Path | None = None) -> None:
+        self.folder = folder or default_folder()
+
+    def plan(self, key: PlanKey) -> Path:
+        """Where the plan of ``key`` lies, or would."""
+        return self.folder / f'{key.digest}.plan'
+
+    def timing_cache(self, tensorrt: str, gpu: Gpu) -> Path:
+        """Where the builder remembers what it has timed on this GPU."""
+        text = json.dumps([tensorrt, gpu.document()], sort_keys=True)
+        return self.folder / f'timing-{hashlib.sha256(text.encode()).hexdigest()[:16]}.cache'
+
+    def store(self, key: PlanKey, plan: bytes, facts: dict[str, Any]) -> Path:
+        """Write a plan, then its JSON: a plan without one does not count.
+
+        Raises:
+            OSError: the disk is full, or the folder cannot be written.
+        """
+        self.folder.mkdir(parents=True, exist_ok=True)
+        path = self.plan(key)
+        with replacing(path) as temporary:
+            temporary.write_bytes(plan)
+        document = {
+            'key': key.document(), 'sha256': hashlib.sha256(plan).hexdigest(),
+            'bytes': len(plan), **facts,
+        }
+        with replacing(path.with_suffix('.json')) as temporary:
+            temporary.write_text(json.dumps(document, indent=1) + '\n', encoding='utf-8')
+        return path
+
+    def facts(self, key: PlanKey) -> dict[str, Any] | None:
+        """What is known of the plan of ``key``; None = there is none, or only half of one."""
+        path = self.plan(key)
+        document = _read(path.with_suffix('.json'))
+        return document if document is not None and path.is_file() else None
+
+    def read(self, key: PlanKey, mend: str) -> bytes:
+        """The plan, checked.
+
+        Args:
+            key: of the plan.
+            mend: the command that builds it.
+
+        Raises:
+            EngineError: there is none (says what the nearest was built for), or it is damaged.
+        """
+        facts = self.facts(key)
+        if facts is None:
+            raise EngineError(f'{self.why_not(key)}; run "{mend}" on this machine')
+        path = self.plan(key)
+        try:
+            plan = path.read_bytes()
+        except OSError as error:
+            raise EngineError(f'{path}: cannot be read: {error.strerror}') from None
+        if hashlib.sha256(plan).hexdigest() != facts.get('sha256'):
+            raise EngineError(f'{path}: is damaged; run "{mend}" on this machine')
+        return plan
+
+    def why_not(self, key: PlanKey) -> str:
+        """In words, why there is no plan for ``key``."""
+        wanted = key.document()
+        for path in sorted(self.folder.glob('*.json')):
+            there = (_read(path) or {}).get('key', {})
+            if (there.get('onnx_sha256'), there.get('precision')) == (
+                key.onnx_sha256, key.precision
+            ) and path.with_suffix('.plan').is_file():
+                return f'the {key.precision} plan that there is {_difference(there, wanted)}'
+        return f'no {key.precision} plan has been built'
+
+
+def default_folder() -> Path:
+    """By the XDG base directory specification, which ignores relative paths."""
+    cache = os.environ.get('XDG_CACHE_HOME', '')
+    root = Path(cache) if cache and Path(cache).is_absolute() else Path.home() / '.cache'
+    return root / 'uav_prune_perception' / 'tensorrt'
+
+
+def key_of(
+    onnx: Path, precision: str, tensorrt: str, gpu: Gpu, options: dict[str, str]
+) -> PlanKey:
+    """The key of the plan that would be built from ``onnx`` here."""
+    return PlanKey(sha256_of(onnx), precision, tensorrt, gpu, tuple(sorted(options.items())))
+
+
+def _difference(there: dict[str, Any], wanted: dict[str, Any]) -> str:
+    """'was built with TensorRT 8.5.2 (here: 10.3.0)', for all that differs."""
+    if there.get('tensorrt') != wanted['tensorrt']:
+        return f'was built with TensorRT {there.get("tensorrt")} (here: {wanted["tensorrt"]})'
+    before, now = there.get('gpu', {}), wanted['gpu']
+    names = [name for name in now if before.get(name) != now[name]]
+    if names:
+        pairs = ', '.join(f'{n.replace("_", " ")} {before.get(n)} (here: {now[n]})' for n in names)
+        return f'was built for {pairs}'
+    return 'was built with other options'
+
+
+def _read(path: Path) -> dict[str, Any] | None:
+    try:
+        document = json.loads(path.read_text(encoding='utf-8'))
+    except (OSError, ValueError):
+        return None
+    return document if isinstance(document, dict) else None
