@@ -12,7 +12,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from ..ladder import Ladder, Level
+from ..ladder import Ladder
 from .engines.base import Engine, EngineError
 from .engines.interface import check_interface
 from .engines.selection import EngineFactory

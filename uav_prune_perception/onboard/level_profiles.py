@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from ..ladder import DeviceProfile, Ladder
+from .engines.selection import precision_of
 
 FIXED_SHARE = 0.1  # of the dense network's time that does not shrink with its MACs
 
@@ -26,9 +27,21 @@ class LevelCost:
     energy_j: float = math.nan
 
 
-def profiled_costs(ladder: Ladder, device: str) -> tuple[LevelCost, ...]:
-    """What the ladder's profiles say of a device, by its name in the ladder; nan where nothing."""
-    return tuple(_cost(level.profiles.get(device)) for level in ladder.levels)
+def profiled_costs(
+    ladder: Ladder, device: str, precision: str = 'fp32'
+) -> tuple[LevelCost, ...]:
+    """What the ladder's profiles say of a device, by its name in the ladder; nan where nothing.
+
+    Args:
+        ladder: to be flown.
+        device: see `telemetry.machine.device_name`.
+        precision: in which it is flown; see `precision_of`.
+    """
+    flown = [(level, precision_of(level, precision, device)) for level in ladder.levels]
+    return tuple(
+        _cost(level.precision(name).profiles.get(device) if name in level.precisions else None)
+        for level, name in flown
+    )
 
 
 def level_costs(

@@ -85,7 +85,9 @@ class Pipeline:
         self._statistics = Statistics((level.name for level in ladder.levels), cameras=cameras)
         self._levels = LevelControl(
             ladder, policy, self.telemetry, self._statistics, self._announce,
-            profiled=profiled_costs(ladder, options.device or device_name()),
+            profiled=profiled_costs(
+                ladder, options.device or device_name(), options.precision
+            ),
         )
         self._bank: LevelBank | None = None
         self._life = threading.RLock()  # load, start, stop, close: one at a time

@@ -16,9 +16,9 @@ from typing import Protocol
 from uav_prune_perception.ladder import Ladder
 from uav_prune_perception.onboard.decode import Decoder
 from uav_prune_perception.onboard.engines.base import EngineError
+from uav_prune_perception.onboard.engines.selection import choose_engines
 from uav_prune_perception.onboard.frame import Frame
 from uav_prune_perception.onboard.frame_processor import FrameProcessor
-from uav_prune_perception.onboard.engines.selection import choose_engines
 from uav_prune_perception.onboard.level_bank import LevelBank
 from uav_prune_perception.onboard.level_control import LevelControl
 from uav_prune_perception.onboard.level_profiles import profiled_costs
