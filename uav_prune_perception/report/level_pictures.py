@@ -15,9 +15,10 @@ import cv2
 from uav_prune_perception.ladder import Ladder, LadderError
 from uav_prune_perception.onboard.decode import Decoder
 from uav_prune_perception.onboard.drawing import draw
+from uav_prune_perception.onboard.engines.selection import choose_engines
 from uav_prune_perception.onboard.frame import Frame
 from uav_prune_perception.onboard.frame_processor import FrameProcessor
-from uav_prune_perception.onboard.level_bank import LevelBank, onnx_runtime_factory
+from uav_prune_perception.onboard.level_bank import LevelBank
 from uav_prune_perception.onboard.options import PipelineOptions
 
 WIDEST = 640  # pixels in the page
@@ -39,7 +40,7 @@ def level_pictures(ladder: Ladder, files: Sequence[Path]) -> list[list[LevelPict
         LadderError: a file is no picture.
         NoUsableLevel: no level can be loaded.
     """
-    bank = LevelBank(ladder, onnx_runtime_factory(1))
+    bank = LevelBank(ladder, choose_engines(ladder, threads=1))
     bank.load()
     try:
         process, decoder = FrameProcessor(bank), Decoder(ladder, PipelineOptions())
