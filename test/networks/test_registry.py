@@ -18,6 +18,9 @@ from uav_prune_perception.networks.registry import NetworkError, build_network
         ('resnet18', {'widths': [8, 16, 24, 32]}),
         ('resnet18', {'layers': [2, 2, 2], 'widths': [8, 16, 32], 'small_stem': False}),
         ('vgg_bn', {'depth': 11, 'width': 0.125}),
+        ('imagenet_resnet18', {'widths': [8, 8, 16, 16]}),
+        ('imagenet_resnet34', {'widths': [4, 4, 8, 8]}),
+        ('imagenet_resnet50', {'widths': [4, 4, 4, 8]}),
     ],
 )
 def test_a_classifier_answers_one_logit_for_each_class(name, options):
@@ -38,6 +41,7 @@ def test_an_unknown_name_suggests_the_nearest():
         ('aerial_detector', {'strides': (16, 8)}, 'ascend'),
         ('aerial_detector', {'colour': 1}, 'colour'),
         ('resnet18', {'layers': [2, 2]}, 'differ in length'),
+        ('resnet18', {'block': 'wide'}, "'basic' or 'bottleneck'"),
     ],
 )
 def test_a_wrong_option_is_one_clear_line(name, options, words):
@@ -80,3 +84,22 @@ def test_the_detector_exports_to_onnx_and_agrees(tmp_path):
     )
     found = onnxruntime.InferenceSession(path).run(None, {'images': images.numpy()})[0]
     np.testing.assert_allclose(found, model(images).detach().numpy(), rtol=1e-4, atol=1e-3)
+
+
+@pytest.mark.parametrize(
+    ('name', 'options', 'millions'),
+    [  # as the papers and torchvision state them
+        ('resnet_cifar', {'depth': 20, 'classes': 10}, 0.27),
+        ('resnet_cifar', {'depth': 56, 'classes': 10}, 0.85),
+        ('resnet_cifar', {'depth': 110, 'classes': 10}, 1.73),
+        ('vgg_bn', {'depth': 16, 'classes': 10}, 14.73),
+        ('vgg_bn', {'depth': 19, 'classes': 100}, 20.09),
+        ('imagenet_resnet18', {'classes': 1000}, 11.69),
+        ('imagenet_resnet34', {'classes': 1000}, 21.80),
+        ('imagenet_resnet50', {'classes': 1000}, 25.56),
+    ],
+)
+def test_a_named_network_has_its_published_number_of_parameters(name, options, millions):
+    with torch.device('meta'):
+        model = build_network(name, **options)
+    assert sum(p.numel() for p in model.parameters()) / 1e6 == pytest.approx(millions, abs=0.02)

@@ -8,7 +8,8 @@ import torch
 from torch import nn
 
 from uav_prune_perception.channels import ChannelGraph
-from uav_prune_perception.networks.weights import WeightsError, load_weights
+from uav_prune_perception.ladder import InputSpec
+from uav_prune_perception.networks.weights import WeightsError, load_weights, stated_normalisation
 
 from .recipe_source import RecipeError
 from .stages import NOTHING_CUT, BuiltLevel, Stages, Training, base_key
@@ -79,6 +80,26 @@ def start_weights(stages: Stages, model: nn.Module) -> None:
     except WeightsError as error:
         place = recipe.place(('network', 'weights'))
         raise RecipeError(f'{place}: {error}') from None
+    stated = stated_normalisation(weights)
+    if stated is not None and not _same(stages.task.input, stated):
+        mean, std = ([*values] for values in stated)
+        place = recipe.place(('network', 'weights'))
+        stages.reporter.warn(
+            f'{place}: {weights.name} was trained with mean {mean} and std {std}, but the data '
+            f'is normalised with {[*stages.task.input.mean]} and {[*stages.task.input.std]}; set '
+            'data.mean and data.std'
+        )
+
+
+def _same(spec: InputSpec, stated: tuple[tuple[float, ...], tuple[float, ...]]) -> bool:
+    """Whether pictures are normalised as stated; one number stands for all channels."""
+    for own, other in zip((spec.mean, spec.std), stated, strict=True):
+        wanted = other * len(own) if len(other) == 1 else other
+        if len(wanted) != len(own):
+            return False
+        if any(abs(a - b) > 5e-3 for a, b in zip(own, wanted, strict=True)):
+            return False
+    return True
 
 
 def dense_network(stages: Stages, model: nn.Module, graph: ChannelGraph) -> BuiltLevel:

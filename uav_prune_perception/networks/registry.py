@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from torch import nn
@@ -18,6 +19,11 @@ from .vgg_bn import VggBn
 
 NETWORKS: dict[str, Callable[..., nn.Module]] = {
     'aerial_detector': AerialDetector,
+    'imagenet_resnet18': partial(ResNet, small_stem=False),
+    'imagenet_resnet34': partial(ResNet, small_stem=False, layers=(3, 4, 6, 3)),
+    'imagenet_resnet50': partial(
+        ResNet, small_stem=False, layers=(3, 4, 6, 3), block='bottleneck'
+    ),
     'resnet_cifar': CifarResNet,
     'resnet18': ResNet,
     'vgg_bn': VggBn,

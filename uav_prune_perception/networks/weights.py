@@ -5,14 +5,17 @@
 from __future__ import annotations
 
 import pickle
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file
 from torch import Tensor, nn
+
+from .layouts import adapted
 
 WRAPPERS = ('state_dict', 'model_state_dict', 'model', 'ema')
 OPTIONAL_KEY = 'num_batches_tracked'
@@ -25,8 +28,7 @@ class WeightsError(ValueError):
 def read_weights(path: str | Path) -> dict[str, Tensor]:
     """State dict from a ``.safetensors`` file or a torch checkpoint (``weights_only``).
 
-    A checkpoint may wrap the state dict (``state_dict``, ``model``, ...) and prefix its keys
-    with ``module.`` (DataParallel).
+    A checkpoint may wrap the state dict (``state_dict``, ``model``, ...).
 
     Raises:
         WeightsError: no such file, damaged, or it holds more than tensors.
@@ -56,8 +58,8 @@ def load_weights(
     Args:
         model: the network.
         weights: a file, or a state dict.
-        strict: every key must be in both and have the same shape. Otherwise what fits is copied
-            (a new head on a trained backbone).
+        strict: every key must be in both (`layouts` knows other names) and have the same shape.
+            Otherwise what fits is copied (a new head on a trained backbone).
 
     Returns:
         Names of the model's tensors that were left as they were.
@@ -66,8 +68,8 @@ def load_weights(
         WeightsError: names missing, unexpected and mis-shaped keys.
     """
     where = 'weights' if isinstance(weights, Mapping) else str(weights)
-    found = dict(weights) if isinstance(weights, Mapping) else read_weights(weights)
     wanted = model.state_dict()
+    found = adapted(weights if isinstance(weights, Mapping) else read_weights(weights), wanted)
     missing = [k for k in wanted if k not in found and not k.endswith(OPTIONAL_KEY)]
     unexpected = [k for k in found if k not in wanted and not k.endswith(OPTIONAL_KEY)]
     shapes = [
@@ -101,9 +103,31 @@ def _state_dict(content: Any, path: Path) -> dict[str, Tensor]:
     stray = [key for key, value in content.items() if not isinstance(value, Tensor)]
     if stray:
         raise WeightsError(f'{path}: not a state dict: {_some([str(k) for k in stray])}')
-    prefix = 'module.'
-    wrapped = all(key.startswith(prefix) for key in content)
-    return {key[len(prefix):] if wrapped else key: value for key, value in content.items()}
+    return {str(key): value for key, value in content.items()}
+
+
+def stated_normalisation(
+    path: str | Path,
+) -> tuple[tuple[float, ...], tuple[float, ...]] | None:
+    """(mean, std) that the metadata of a ``.safetensors`` file says the network was trained with.
+
+    Read from an entry ``normalise`` such as ``RGB/255, mean .485 .456 .406 std .229 .224 .225``;
+    None where there is none.
+    """
+    path = Path(path).expanduser()
+    if path.suffix != '.safetensors' or not path.is_file():
+        return None
+    try:
+        with safe_open(path, 'pt') as stream:
+            text = (stream.metadata() or {}).get('normalise', '')
+    except (SafetensorError, OSError):
+        return None
+    number = r'((?:\s+\d*\.?\d+)+)'
+    match = re.search(rf'mean{number}\s+std{number}', text)
+    if match is None:
+        return None
+    mean, std = (tuple(float(v) for v in part.split()) for part in match.groups())
+    return mean, std
 
 
 def _some(names: list[str], limit: int = 4) -> str:

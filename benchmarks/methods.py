@@ -1,0 +1,236 @@
+# Copyright 2026 uav_prune_perception contributors
+# SPDX-License-Identifier: Apache-2.0
+"""Every pruning method on the same networks, data, cuts and fine-tuning: one command, resumable.
+
+    python benchmarks/methods.py --setting cpu --data ../shared/data
+    python benchmarks/methods.py --setting gpu --data ../shared/data --workers 6
+
+One JSON line for each finished run; started again, it goes on with what is missing. Runs go seed
+by seed, cut by cut, and round all methods, so that a part of them is a fair table already.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import dataclasses
+import fcntl
+import hashlib
+import itertools
+import json
+import os
+import platform
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import torch
+from methods_rivals import available
+from methods_runs import Bench
+from methods_settings import CONTENDERS, SETTINGS, Contender, Problem, Setting
+from methods_tables import plot, tables
+
+from uav_prune_perception.export.profiling import device_name
+from uav_prune_perception.methods.registry import ALLOCATORS, method_factories
+
+RESULTS = Path(__file__).parent / 'results'
+
+
+@dataclasses.dataclass(frozen=True)
+class Run:
+    """One cell of the benchmark; ``contender`` None is the dense network."""
+
+    problem: Problem
+    contender: Contender | None
+    cut: float
+    seed: int
+
+    @property
+    def key(self) -> str:
+        """Of its line."""
+        name = self.contender.name if self.contender else 'dense'
+        return f'{self.problem.name} | {name} | {self.cut:.2f} | {self.seed}'
+
+
+def main() -> int:
+    options = _arguments()
+    setting = _setting(options)
+    contenders = _contenders(options.only)
+    lines = options.out / f'methods_{setting.name}.jsonl'
+    options.out.mkdir(parents=True, exist_ok=True)
+    if not options.tables:
+        if options.workers > 1:
+            _spread(options.workers)
+        else:
+            _work(setting, contenders, lines, options)
+    rows = _rows(lines)
+    text = tables(rows, setting.name)
+    lines.with_suffix('.md').write_text(text, encoding='utf-8')
+    plot(rows, lines.with_suffix('.png'))
+    print(text)
+    return 0
+
+
+def _work(
+    setting: Setting, contenders: list[Contender], lines: Path, options: argparse.Namespace
+) -> None:
+    options.work.mkdir(parents=True, exist_ok=True)
+    benches: dict[str, Bench] = {}
+    until = time.monotonic() + 60 * setting.minutes if setting.minutes else float('inf')
+    for run in _runs(setting, contenders):
+        if time.monotonic() > until:
+            print(f'{setting.minutes:g} minutes are over', flush=True)
+            return
+        with _claimed(run, options.work) as mine:
+            if not mine or run.key in {row['key'] for row in _rows(lines)}:
+                continue
+            name = run.problem.name
+            if name not in benches:
+                benches[name] = Bench(setting, run.problem, options.data, options.work)
+            _append(lines, _row(setting, run, benches[name]))
+
+
+def _row(setting: Setting, run: Run, bench: Bench) -> dict[str, Any]:
+    began = time.monotonic()
+    row: dict[str, Any] = {
+        'key': run.key, 'setting': setting.name, 'machine': _machine(setting),
+        'problem': run.problem.name, 'cut': run.cut, 'seed': run.seed,
+        'name': run.contender.name if run.contender else 'dense',
+        'origin': run.contender.origin if run.contender else 'dense',
+        'note': run.contender.note if run.contender else '',
+        'budget': setting.epochs * (setting.steps or 0), 'epochs': setting.epochs,
+        'batch_size': setting.batch_size, 'torch': torch.__version__,
+    }
+    try:
+        if run.contender is None:
+            row.update(bench.dense(run.seed))
+        else:
+            row.update(bench.run(run.contender, run.cut, run.seed))
+        said = f'{row["top1"]:.2%}'
+    except (ValueError, RuntimeError) as error:
+        row['error'] = said = ' '.join(str(error).split())[:300] or type(error).__name__
+    print(f'{run.key}: {said} ({time.monotonic() - began:.0f} s)', flush=True)
+    return row
+
+
+def _runs(setting: Setting, contenders: list[Contender]) -> Iterator[Run]:
+    """Seed by seed, cut by cut; the problems and all contenders within."""
+    for problem in setting.problems:
+        yield Run(problem, None, 0.0, 0)
+    for seed, cut, problem in itertools.product(
+        range(setting.first_seed, setting.first_seed + setting.seeds),
+        sorted(setting.cuts, key=lambda cut: abs(cut - 0.7)), setting.problems,
+    ):
+        for contender in contenders:
+            yield Run(problem, contender, cut, seed)
+
+
+def _contenders(only: list[str]) -> list[Contender]:
+    """Those that can run here; the others are named with the reason."""
+    found = []
+    factories = method_factories()
+    for contender in CONTENDERS:
+        if only and not any(word.lower() in contender.name.lower() for word in only):
+            continue
+        reason = None
+        if contender.origin == 'Torch-Pruning':
+            reason = None if available() else 'Torch-Pruning is not installed'
+        elif contender.method not in factories:
+            reason = f'no method "{contender.method}" in this version'
+        elif contender.allocation and contender.allocation not in ALLOCATORS:
+            reason = f'no allocation "{contender.allocation}" in this version'
+        if reason:
+            print(f'skipped: {contender.name}: {reason}', file=sys.stderr)
+        else:
+            found.append(contender)
+    return found
+
+
+def _setting(options: argparse.Namespace) -> Setting:
+    changes: dict[str, Any] = {
+        name: getattr(options, name)
+        for name in ('device', 'epochs', 'steps', 'seeds', 'first_seed', 'cuts', 'minutes')
+        if getattr(options, name) is not None
+    }
+    setting = dataclasses.replace(SETTINGS[options.setting], **changes)
+    if options.problems:
+        chosen = tuple(p for p in setting.problems if any(w in p.name for w in options.problems))
+        setting = dataclasses.replace(setting, problems=chosen)
+    if setting.device != 'cpu' and not torch.cuda.is_available():
+        sys.exit(f'--setting {setting.name} needs a GPU; --device cpu tries it out without one')
+    return setting
+
+
+def _spread(workers: int) -> None:
+    """The same command in several processes, which take turns at the runs."""
+    command = [*sys.orig_argv, '--workers', '1']
+    environment = {**os.environ, 'OMP_NUM_THREADS': os.environ.get('OMP_NUM_THREADS', '1')}
+    processes = [subprocess.Popen(command, env=environment) for _ in range(workers)]
+    failed = [process.wait() for process in processes]
+    if any(failed):
+        print(f'workers ended with {failed}', file=sys.stderr)
+
+
+@contextlib.contextmanager
+def _claimed(run: Run, work: Path) -> Iterator[bool]:
+    """True for one process at a time; a killed one lets go."""
+    name = hashlib.sha256(run.key.encode()).hexdigest()[:16]
+    with (work / f'{name}.claim').open('w') as stream:
+        try:
+            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            yield False
+            return
+        yield True
+
+
+def _append(lines: Path, row: dict[str, Any]) -> None:
+    """One whole line, on disk before the next run begins."""
+    with lines.open('a', encoding='utf-8') as stream:
+        fcntl.flock(stream, fcntl.LOCK_EX)
+        stream.write(json.dumps(row) + '\n')
+        stream.flush()
+        os.fsync(stream.fileno())
+
+
+def _rows(lines: Path) -> list[dict[str, Any]]:
+    """The finished runs; a line that a power cut left half is not one."""
+    rows = []
+    for line in lines.read_text('utf-8').splitlines() if lines.is_file() else ():
+        with contextlib.suppress(json.JSONDecodeError):
+            rows.append(json.loads(line))
+    return rows
+
+
+def _machine(setting: Setting) -> str:
+    if setting.device != 'cpu':
+        return str(torch.cuda.get_device_name())
+    return f'{device_name()} {platform.machine()}'
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    add = parser.add_argument
+    add('--setting', choices=sorted(SETTINGS), default='cpu')
+    add('--data', type=Path, default=Path('../shared/data'), help='folder of the data')
+    add('--out', type=Path, default=RESULTS, help='folder of lines, table and plot')
+    add('--work', type=Path, default=Path('.benchmark'), help='folder for dense networks')
+    add('--workers', type=int, default=1, help='processes that share the runs')
+    add('--only', nargs='*', default=[], metavar='WORD', help='methods with a word in the name')
+    add('--problems', nargs='*', default=[], metavar='WORD')
+    add('--cuts', nargs='*', type=float)
+    add('--seeds', type=int, help='how many')
+    add('--first-seed', type=int)
+    add('--epochs', type=int, help='of fine-tuning, in all')
+    add('--steps', type=int, help='optimiser steps of an epoch')
+    add('--minutes', type=float, help='begin no run after this')
+    add('--device')
+    add('--tables', action='store_true', help='only write table and plot anew')
+    return parser.parse_args()
+
+
+if __name__ == '__main__':
+    sys.exit(main())

@@ -1,0 +1,157 @@
+# Copyright 2026 uav_prune_perception contributors
+# SPDX-License-Identifier: Apache-2.0
+"""What the benchmark of methods runs: problems, contenders, and how much each may learn."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+CUTS = (0.50, 0.70, 0.84)  # of the MACs
+AUGMENTATION = {'kind': 'crop_flip', 'pad': 4}
+
+
+@dataclass(frozen=True)
+class Problem:
+    """A data set and a trained network.
+
+    Attributes:
+        name: for the table.
+        data: of a recipe; ``root`` is relative to the data folder.
+        network: of a recipe; ``weights`` likewise, or absent: then ``dense_epochs`` train it.
+        dense_epochs: whole passes over the data.
+        rigid: modules whose outputs Torch-Pruning must leave alone, because it cuts the network
+            wrong otherwise (zero-padded shortcuts).
+    """
+
+    name: str
+    data: dict[str, Any]
+    network: dict[str, Any]
+    dense_epochs: int = 0
+    rigid: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Setting:
+    """How a benchmark is run.
+
+    Attributes:
+        name: for the rows.
+        problems: in order.
+        epochs: rounds of fine-tuning, on the whole; see ``steps``.
+        steps: optimiser steps of a round; None: a whole pass over the data.
+        batch_size: pictures in a step.
+        lr: peak; SGD with Nesterov momentum, one cosine.
+        seeds: how many.
+        device: 'cpu' or 'cuda'.
+        amp: bfloat16 where that is safe.
+        minutes: no run is begun after this.
+    """
+
+    name: str
+    problems: tuple[Problem, ...]
+    epochs: int
+    steps: int | None
+    batch_size: int
+    lr: float
+    seeds: int = 3
+    first_seed: int = 0
+    cuts: tuple[float, ...] = CUTS
+    device: str = 'cpu'
+    amp: bool = False
+    minutes: float | None = None
+
+    def fit(self, part: float = 1.0) -> dict[str, Any]:
+        """A training section with a part of the whole budget."""
+        return {
+            'epochs': round(part * self.epochs), 'batch_size': self.batch_size, 'lr': self.lr,
+            'optimizer': 'sgd', 'weight_decay': 5e-4, 'warmup_epochs': 0.0, 'ema': False,
+            'clip_norm': 5.0, 'final_lr': 0.01, 'device': self.device, 'amp': self.amp,
+        }
+
+
+@dataclass(frozen=True)
+class Contender:
+    """One row of the table.
+
+    Attributes:
+        name: for the table.
+        origin: 'ours', 'baseline', 'method' (of a paper), or 'Torch-Pruning'.
+        method: `prune.method` of a recipe, or the kind of Torch-Pruning's pruner.
+        options: `prune.options`.
+        allocation: `prune.allocation`.
+        parts: share of the budget by phase of the recipe; the rest is for ``finetune``.
+        distil: the dense network teaches.
+        note: what a reader must know to judge the row.
+    """
+
+    name: str
+    origin: str
+    method: str
+    options: dict[str, Any] = field(default_factory=dict)
+    allocation: str | None = None
+    parts: dict[str, float] = field(default_factory=dict)
+    distil: bool = False
+    note: str = ''
+
+
+def cifar_resnet(depth: int, val: int, trained: bool) -> Problem:
+    """A CIFAR ResNet with option A shortcuts; published weights where ``trained``."""
+    blocks = (depth - 2) // 6
+    rigid = ('conv1', 'linear', *(
+        f'layer{stage}.{block}.conv2' for stage in (1, 2, 3) for block in range(blocks)
+    ))
+    network: dict[str, Any] = {'name': 'resnet_cifar', 'options': {'depth': depth}}
+    if trained:
+        network['weights'] = f'weights/cifar10_resnet{depth}.safetensors'
+    return Problem(
+        f'CIFAR-10 ResNet-{depth}',
+        {'kind': 'cifar10', 'root': 'cifar10', 'val': val, 'augmentation': AUGMENTATION},
+        network, 0 if trained else 60, rigid,
+    )
+
+
+EUROSAT = Problem(
+    'EuroSAT ResNet-14',
+    {'kind': 'eurosat', 'root': 'eurosat_rgb', 'side': 32, 'mean': 0.5, 'std': 0.5,
+     'augmentation': {**AUGMENTATION, 'quarter_turns': True}},
+    {'name': 'resnet18', 'options': {'layers': [2, 2, 2], 'widths': [32, 64, 128]},
+     'weights': 'weights/eurosat_resnet_baseline.safetensors'},
+    rigid=('fc',),
+)
+VGG = Problem(
+    'CIFAR-10 VGG-16',
+    {'kind': 'cifar10', 'root': 'cifar10', 'val': 5000, 'augmentation': AUGMENTATION},
+    {'name': 'vgg_bn', 'options': {'depth': 16}}, 60, ('classifier',),
+)
+
+SETTINGS = {
+    'cpu': Setting(
+        'cpu', (cifar_resnet(20, 1000, True), EUROSAT), epochs=6, steps=16, batch_size=64,
+        lr=0.02,
+    ),
+    'gpu': Setting(
+        'gpu',
+        (cifar_resnet(56, 5000, True), EUROSAT, VGG, cifar_resnet(110, 5000, False)),
+        epochs=24, steps=None, batch_size=256, lr=0.05, device='cuda', amp=True, minutes=28.0,
+    ),
+}
+
+CONTENDERS = (
+    Contender('L1 global', 'baseline', 'l1', allocation='global'),
+    Contender('L1 uniform', 'baseline', 'l1', allocation='uniform'),
+    Contender('TP magnitude', 'Torch-Pruning', 'magnitude'),
+    Contender('TP BN scale', 'Torch-Pruning', 'bn_scale'),
+    Contender('TP group norm', 'Torch-Pruning', 'group_norm'),
+    Contender('TP group norm, sparse', 'Torch-Pruning', 'group_sl', parts={'sparse': 1 / 3},
+              note='a third of the budget is sparse training'),
+    Contender('TP Taylor', 'Torch-Pruning', 'taylor'),
+    Contender('TP magnitude, distilled', 'Torch-Pruning', 'magnitude', distil=True,
+              note='with our distillation: what that alone brings'),
+    Contender('L1 global, distilled', 'baseline', 'l1', allocation='global', distil=True),
+)
+
+
+def smaller(setting: Setting, **changes: Any) -> Setting:
+    """A setting with other values (for trying things out)."""
+    return replace(setting, **changes)
