@@ -127,7 +127,7 @@ VGG = Problem(
 
 SETTINGS = {
     'cpu': Setting(
-        'cpu', (cifar_resnet(20, 1000, True), EUROSAT), epochs=6, steps=16, batch_size=64,
+        'cpu', (cifar_resnet(20, 500, True), EUROSAT), epochs=6, steps=16, batch_size=64,
         lr=0.02,
     ),
     'gpu': Setting(
@@ -137,14 +137,22 @@ SETTINGS = {
     ),
 }
 
+THIRD = 'a third of the budget is sparse training'
 CONTENDERS = (
     Contender('L1 global', 'baseline', 'l1', allocation='global'),
     Contender('L1 uniform', 'baseline', 'l1', allocation='uniform'),
+    Contender('L2 global', 'baseline', 'l2', allocation='global'),
+    Contender('random', 'baseline', 'random', allocation='uniform'),
+    Contender('FPGM', 'baseline', 'fpgm', allocation='uniform'),
+    Contender('Taylor', 'baseline', 'taylor', allocation='global'),
+    Contender('slimming', 'baseline', 'network_slimming', parts={'sparse': 1 / 3}, note=THIRD),
+    Contender('L1RR', 'method', 'l1rr', parts={'sparse': 1 / 3}, note=THIRD),
+    Contender('DAAR', 'method', 'daar', {'probe_epochs': 1}, note='probe training on top'),
     Contender('TP magnitude', 'Torch-Pruning', 'magnitude'),
     Contender('TP BN scale', 'Torch-Pruning', 'bn_scale'),
     Contender('TP group norm', 'Torch-Pruning', 'group_norm'),
     Contender('TP group norm, sparse', 'Torch-Pruning', 'group_sl', parts={'sparse': 1 / 3},
-              note='a third of the budget is sparse training'),
+              note=THIRD),
     Contender('TP Taylor', 'Torch-Pruning', 'taylor'),
     Contender('TP magnitude, distilled', 'Torch-Pruning', 'magnitude', distil=True,
               note='with our distillation: what that alone brings'),

@@ -43,4 +43,5 @@ def test_a_published_network_keeps_its_accuracy(file, network, options, pack, st
     task = ClassificationTask(data, mean=mean * (3 // len(mean)), std=std * (3 // len(std)))
     model = build_network(network, classes=10, **options)
     load_weights(model, weights)
-    assert task.evaluate(torch_predict(model), 'test', 100).value == pytest.approx(stated, abs=0.027)
+    found = task.evaluate(torch_predict(model), 'test', 100).value
+    assert found == pytest.approx(stated, abs=0.027)
