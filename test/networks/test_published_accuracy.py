@@ -18,7 +18,7 @@ from uav_prune_perception.training.task import torch_predict
 
 SHARED = Path('/work/shared/data')
 EUROSAT = {'widths': (32, 64, 128)}
-COUNT = 800  # pictures; three standard deviations of 93 % on so many are 2.7 points
+COUNT = 400  # pictures; three standard deviations of 93 % on so many are 3.8 points
 
 
 @pytest.mark.slow
@@ -44,4 +44,4 @@ def test_a_published_network_keeps_its_accuracy(file, network, options, pack, st
     model = build_network(network, classes=10, **options)
     load_weights(model, weights)
     found = task.evaluate(torch_predict(model), 'test', 100).value
-    assert found == pytest.approx(stated, abs=0.027)
+    assert found == pytest.approx(stated, abs=0.038)
