@@ -22,6 +22,7 @@ from .plan import Cut, PruningPlan, load_pruned
 from .prune import PruneReport, PruneResult, prune
 from .verify import verify
 from .walk import rule
+from .width_cost import WidthCost
 
 __all__ = [
     'ChannelError',
@@ -35,6 +36,7 @@ __all__ = [
     'PruneResult',
     'PruningPlan',
     'Slot',
+    'WidthCost',
     'branch_magnitude',
     'choose_keep',
     'compact',

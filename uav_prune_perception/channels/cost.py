@@ -33,9 +33,9 @@ class CostModel:
 
     def __init__(self, walk: IdWalk, model: nn.Module) -> None:
         canonical = walk.space.canonical
-        self._work = [(w, [canonical(ids) for ids in w.factors]) for w in walk.work]
-        self._slots = {key: canonical(ids) for key, ids in walk.slots.items()}
-        self._shapes = {name: tuple(p.shape) for name, p in model.named_parameters()}
+        self.work = [(w, [canonical(ids) for ids in w.factors]) for w in walk.work]
+        self.slots = {key: canonical(ids) for key, ids in walk.slots.items()}
+        self.shapes = {name: tuple(p.shape) for name, p in model.named_parameters()}
 
     def cost(self, dead: Tensor, own: Mapping[str, int] | None = None) -> Cost:
         """Cost without some classes.
@@ -52,19 +52,19 @@ class CostModel:
                 own[work.weight] if index == 1 and work.weight in own else count_kept(alive[ids])
                 for index, ids in enumerate(factors)
             )
-            for work, factors in self._work
+            for work, factors in self.work
         )
         params = sum(
             math.prod(
                 own[name] if dim == 0 and name in own else self._kept(name, dim, size, alive)
                 for dim, size in enumerate(shape)
             )
-            for name, shape in self._shapes.items()
+            for name, shape in self.shapes.items()
         )
         return Cost(macs, params)
 
     def _kept(self, name: str, dim: int, size: int, alive: Tensor) -> int:
-        ids = self._slots.get((name, dim))
+        ids = self.slots.get((name, dim))
         return size if ids is None else count_kept(alive[ids])
 
 

@@ -54,6 +54,13 @@ class FitSection(Section):
     evaluate_every: int = Field(default=0, ge=0)
     device: str = 'cpu'
     amp: bool = False
+    keep_best: bool = False
+
+    @model_validator(mode='after')
+    def _best_is_seen(self) -> FitSection:
+        if self.keep_best and self.evaluate_every == 0:
+            raise ValueError('keep_best: needs evaluate_every: 1 or more')
+        return self
 
 
 class FinetuneSection(FitSection):

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import contextlib
+import copy
 import dataclasses
 import hashlib
 import math
@@ -30,8 +31,8 @@ FREE_SETTINGS = ('threads', 'device', 'evaluate_every')
 class FitHook:
     """What a pruning method may add to training; every method does nothing by default.
 
-    Order in a step: `before_loss`, the loss, `penalty`, `after_backward`, the optimiser's step,
-    `after_step`; then, at the end of an epoch, `after_epoch`.
+    Order in a step: `before_loss`, the loss, `penalty`, `before_clip`, `after_backward`, the
+    optimiser's step, `after_step`; then, at the end of an epoch, `after_epoch`.
     """
 
     def before_loss(self, model: nn.Module, images: Tensor, targets: Any) -> None:
@@ -41,6 +42,9 @@ class FitHook:
         """Scalar to add to the loss."""
         return None
 
+    def before_clip(self, model: nn.Module) -> None:
+        """Gradients are there, not yet clipped."""
+
     def after_backward(self, model: nn.Module) -> None:
         """Gradients are there, clipped; the step is not taken yet."""
 
@@ -49,6 +53,13 @@ class FitHook:
 
     def after_epoch(self, model: nn.Module, epoch: int) -> None:
         """An epoch is over."""
+
+    def before_evaluation(self, model: nn.Module) -> None:
+        """Change weights that are about to be judged; training goes on with what they were."""
+
+    def may_end(self, epoch: int) -> bool:
+        """Whether the weights after this epoch may be those that `keep_best` chooses."""
+        return True
 
     def state_dict(self) -> dict[str, Any]:
         """What a resumed run needs: tensors, numbers, strings, lists and dicts of them."""
@@ -122,6 +133,7 @@ class _Run:
         self.average = WeightAverage(model, options.ema_decay) if options.ema else None
         self.epoch = 0
         self.history: list[EpochRecord] = []
+        self.best: dict[str, Any] = {}
         self.steps = task.steps_per_epoch(options.batch_size)
         if checkpoint is not None:
             self._resume(load_checkpoint(checkpoint, self._fingerprint()))
@@ -174,6 +186,8 @@ class _Run:
                 f'lower lr (now {options.lr:g}) or check the data'
             )
         loss.backward()
+        for hook in self.hooks:
+            hook.before_clip(model)
         if options.clip_norm > 0:
             nn.utils.clip_grad_norm_(model.parameters(), options.clip_norm)
         for hook in self.hooks:
@@ -193,13 +207,25 @@ class _Run:
         own = {key: value.clone() for key, value in self.model.state_dict().items()}
         if self.average is not None:
             self.average.copy_to(self.model)
+        ending = {key: value.clone() for key, value in self.model.state_dict().items()}
+        for hook in self.hooks:
+            hook.before_evaluation(self.model)
         predict = torch_predict(self.model)
         accuracy = self.task.evaluate(predict, 'val', self.options.batch_size).value
         self.model.load_state_dict(own)
+        if self.options.keep_best and all(hook.may_end(epoch) for hook in self.hooks):
+            # Of equals the later: it has learnt longer.
+            if accuracy >= self.best.get('accuracy', 0.0):
+                hooks = copy.deepcopy([hook.state_dict() for hook in self.hooks])
+                self.best = {'accuracy': accuracy, 'model': ending, 'hooks': hooks}
         return accuracy
 
     def finish(self) -> list[EpochRecord]:
-        if self.average is not None:
+        if self.best:
+            self.model.load_state_dict(self.best['model'])
+            for hook, saved in zip(self.hooks, self.best['hooks'], strict=True):
+                hook.load_state_dict(saved)
+        elif self.average is not None:
             self.average.copy_to(self.model)
         self.model.to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]
         self.model.eval()
@@ -214,6 +240,7 @@ class _Run:
             'average': self.average.state_dict() if self.average is not None else {},
             'history': [dataclasses.asdict(record) for record in self.history],
             'hooks': [hook.state_dict() for hook in self.hooks],
+            'best': self.best,
         }
 
     def _resume(self, state: dict[str, Any] | None) -> None:
@@ -226,6 +253,7 @@ class _Run:
         self.history = [EpochRecord(**record) for record in state['history']]
         for hook, saved in zip(self.hooks, state['hooks'], strict=True):
             hook.load_state_dict(saved)
+        self.best = state['best']
         self.epoch = state['epoch']
 
     def _fingerprint(self) -> dict[str, Any]:
@@ -273,6 +301,8 @@ def _check(options: FitOptions) -> None:
             raise TrainingError(f'{name} must be positive, not {getattr(options, name)}')
     if options.epochs < 0:
         raise TrainingError(f'epochs must not be negative, is {options.epochs}')
+    if options.keep_best and options.evaluate_every == 0:
+        raise TrainingError('keep_best needs evaluate_every: 1 or more')
 
 
 def _epoch_seed(seed: int, epoch: int) -> int:

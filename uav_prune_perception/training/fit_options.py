@@ -28,6 +28,7 @@ class FitOptions:
         evaluate_every: accuracy on val after every so many epochs; 0 is never.
         device: 'cpu', 'cuda', ...
         amp: forward passes in bfloat16 where that is safe; for GPUs.
+        keep_best: end with the weights of the epoch that was best on val (of those evaluated).
     """
 
     epochs: int = 14
@@ -45,6 +46,7 @@ class FitOptions:
     evaluate_every: int = 0
     device: str = 'cpu'
     amp: bool = False
+    keep_best: bool = False
 
 
 @dataclass(frozen=True)
