@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 import torch
-from tiny_job import Quiet, build, recipe
+from tiny_job import Quiet, build
+from tiny_job import classifier as recipe
 from torch import Tensor, nn
 
 from uav_prune_perception.channels import branch_magnitude, load_pruned, magnitude
@@ -121,15 +122,15 @@ class Search:
         return 3
 
 
-def dense_detector() -> nn.Module:
-    return build_network('aerial_detector', classes=4, width=0.5)
+def dense() -> nn.Module:
+    return build_network('resnet_cifar', classes=2, depth=8)
 
 
 def check(levels: list[Any], asked: list[float]) -> None:
     assert [level.kept_macs for level in levels] == pytest.approx(asked, rel=0.01)
     for level in levels:
-        again = load_pruned(dense_detector, level.files['plan.json'].parent).eval()
-        picture = torch.rand(1, 3, 64, 96)
+        again = load_pruned(dense, level.files['plan.json'].parent).eval()
+        picture = torch.rand(1, 3, 16, 16)
         with torch.no_grad():
             torch.testing.assert_close(again(picture), level.model(picture))
 
@@ -155,11 +156,11 @@ def kept_filters(plan: Any) -> dict[str, set[int]]:
 
 
 def test_sparse_training_is_done_once_for_all_levels(tmp_path: Path) -> None:
-    job = recipe(tmp_path, 'sparse.epochs=1', 'sparse.batch_size=4')
+    job = recipe(tmp_path, 'sparse.epochs=1', 'sparse.batch_size=16')
     slot, reporter = Sparse(), Quiet()
     method = Method(score=L1Magnitude(), sparse=slot)
     check(build(job, tmp_path, method, reporter), [1.0, 0.6, 0.3])
-    assert [hook.batches for hook in slot.hooks] == [8]
+    assert [hook.batches for hook in slot.hooks] == [48]
     assert reporter.lines.count('sparse training') == 1
     build(job, tmp_path, method, reporter)
     assert len(slot.hooks) == 1, 'found from the earlier run'
@@ -177,7 +178,7 @@ def test_masks_in_training_make_the_level_in_one_run(tmp_path: Path, start: str)
 
 def test_a_search_trains_each_candidate_and_goes_on_where_it_stopped(tmp_path: Path) -> None:
     job = recipe(
-        tmp_path, 'search.epochs=1', 'search.batch_size=4', 'prune.levels=[{kept_macs: 0.5}]'
+        tmp_path, 'search.epochs=1', 'search.batch_size=16', 'prune.levels=[{kept_macs: 0.5}]'
     )
     method = Method(search=Search())
     check(build(job, tmp_path / 'whole', method), [0.5])

@@ -35,7 +35,9 @@ class WidthCost:
             int(id_): index for index, group in enumerate(groups) for id_ in group.classes
         }
         self._widths = np.array([group.width for group in groups], dtype=np.float64)
-        macs = [(work.constant, [self._line(ids) for ids in factors]) for work, factors in model.work]
+        macs = [
+            (work.constant, [self._line(ids) for ids in factors]) for work, factors in model.work
+        ]
         params = [
             (1.0, [self._dimension(model, name, dim, size) for dim, size in enumerate(shape)])
             for name, shape in model.shapes.items()

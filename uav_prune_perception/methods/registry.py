@@ -14,14 +14,18 @@ from typing import Any
 
 from pydantic import BaseModel, ValidationError, create_model
 
+from .adasp import adasp, asfp, sfp
 from .allocation import GlobalThreshold, Uniform
 from .daar.method import daar
+from .fpgm import GeometricMedian
 from .interfaces import Method, MethodError, RatioAllocator
-from .l1 import L1Magnitude
+from .l1 import L1Magnitude, L2Magnitude
 from .l1rr.method import l1rr
 from .network_slimming import network_slimming
+from .random_choice import RandomChoice
 from .recipe import Recipe, Section, first_fault
 from .recipe_source import KeyPath, RecipeError
+from .taylor import taylor
 
 ENTRY_POINTS = 'uav_prune_perception.methods'
 OPTIONS: KeyPath = ('prune', 'options')
@@ -31,10 +35,17 @@ OPTIONS: KeyPath = ('prune', 'options')
 Factory = Callable[..., Any]
 
 METHODS: dict[str, Factory] = {
+    'adasp': adasp,
+    'asfp': asfp,
     'daar': daar,
+    'fpgm': GeometricMedian,
     'l1': L1Magnitude,
     'l1rr': l1rr,
+    'l2': L2Magnitude,
     'network_slimming': network_slimming,
+    'random': RandomChoice,
+    'sfp': sfp,
+    'taylor': taylor,
 }
 ALLOCATORS: dict[str, Callable[[], RatioAllocator]] = {
     'global': GlobalThreshold,

@@ -213,11 +213,10 @@ class _Run:
         predict = torch_predict(self.model)
         accuracy = self.task.evaluate(predict, 'val', self.options.batch_size).value
         self.model.load_state_dict(own)
-        if self.options.keep_best and all(hook.may_end(epoch) for hook in self.hooks):
-            # Of equals the later: it has learnt longer.
-            if accuracy >= self.best.get('accuracy', 0.0):
-                hooks = copy.deepcopy([hook.state_dict() for hook in self.hooks])
-                self.best = {'accuracy': accuracy, 'model': ending, 'hooks': hooks}
+        allowed = self.options.keep_best and all(hook.may_end(epoch) for hook in self.hooks)
+        if allowed and accuracy >= self.best.get('accuracy', 0.0):  # of equals the later
+            hooks = copy.deepcopy([hook.state_dict() for hook in self.hooks])
+            self.best = {'accuracy': accuracy, 'model': ending, 'hooks': hooks}
         return accuracy
 
     def finish(self) -> list[EpochRecord]:
