@@ -4,7 +4,9 @@
 
 from __future__ import annotations
 
-from .filter_scores import score_by_filters
+from torch import Tensor
+
+from .filter_scores import filters_of, over_mean, score_by_filters
 from .interfaces import LevelContext, Scores
 
 
@@ -22,3 +24,8 @@ class L2Magnitude:
     def score(self, context: LevelContext) -> Scores:
         """See `ImportanceScore`."""
         return score_by_filters(context, lambda filters: filters.norm(dim=1))
+
+
+def layer_norms(weight: Tensor, dim: int) -> Tensor:
+    """L1 norm of each slice along ``dim`` over their mean: float64 [weight.shape[dim]]."""
+    return over_mean(filters_of(weight, dim).abs().sum(dim=1))

@@ -102,5 +102,6 @@ def _change(tensor: nn.Parameter, dim: int, members: Tensor) -> Tensor:
     """``sum g w`` of each choice: [width]."""
     if tensor.grad is None:
         return torch.zeros(len(members), device=tensor.device)
-    product = (tensor.detach() * tensor.grad).movedim(dim, 0).flatten(1).sum(dim=1)
+    product = (tensor.detach() * tensor.grad).movedim(dim, 0)
+    product = product.reshape(len(product), -1).sum(dim=1)
     return product[members.to(product.device)].sum(dim=1)

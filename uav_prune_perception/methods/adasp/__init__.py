@@ -19,7 +19,7 @@ Our reconstruction, from published relatives:
   ASFP, He et al. 2019). P is the share of MACs (or parameters) that goes, not of filters;
 * score ``q_i = ||F_i||_2`` (SFP, He et al. 2018), zeroing weights at the end of each epoch while
   BatchNorm's scale stays, with the optimiser's momentum kept (1.5: with both at 0 a filter could
-  never regrow);
+  never regrow; behind a ReLU one whose shift is below 0 regrows by momentum or ``softness``);
 * layer ratios (`ratios`), by ``ratios:`` in the options: ``uniform`` (A0: ASFP, the control),
   ``energy`` (A1, the default: ``r_i = n ||F_i||^2 / sum_j ||F_j||^2``, one threshold for all
   layers, by bisection on MACs; ``alpha`` divides by what a filter costs), ``movement`` (A2, the
