@@ -36,6 +36,7 @@ def build_parser() -> argparse.ArgumentParser:
     common = argparse.ArgumentParser(add_help=False)
     common.add_argument('--debug', action='store_true', help='show tracebacks')
     commands = parser.add_subparsers(dest='command', required=True, metavar='COMMAND')
+    _add_init(commands, common)
     _add_prune(commands, common)
     _add_inspect(commands, common)
     _add_data(commands, common)
@@ -48,6 +49,26 @@ def build_parser() -> argparse.ArgumentParser:
     )
     doctor.add_argument('--json', action='store_true', help='print the checks as JSON')
     return parser
+
+
+def _add_init(
+    commands: argparse._SubParsersAction[argparse.ArgumentParser],
+    common: argparse.ArgumentParser,
+) -> None:
+    init = commands.add_parser(
+        'init', parents=[common], help='write a commented recipe',
+        description='Write a recipe from five questions; what a flag answers is not asked.',
+    )
+    init.add_argument('recipe', type=Path, metavar='RECIPE.yaml')
+    init.add_argument('--data', metavar='PATH', help='pictures: folder, data.yaml or "generated"')
+    init.add_argument('--task', choices=('detection', 'classification'), help='else guessed')
+    init.add_argument('--size', metavar='WxH', help='input of the network')
+    init.add_argument('--grey', action='store_true', help='thermal or grey pictures')
+    init.add_argument('--network', metavar='NAME', help='a reference one, or module:factory')
+    init.add_argument('--weights', metavar='FILE', help='trained weights')
+    init.add_argument('--method', metavar='NAME', help='l1, adasp, l1rr, acp, daar, ...')
+    init.add_argument('--levels', metavar='100,70,45', help='percent of the MACs that stay')
+    init.add_argument('--overwrite', action='store_true', help='replace an existing recipe')
 
 
 def _add_prune(

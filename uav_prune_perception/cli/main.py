@@ -16,6 +16,7 @@ BAD_INPUT, FAILURE, INTERRUPTED = 2, 1, 130
 
 # Where each command lives. Imported only when it is asked for: help must answer at once.
 COMMANDS = {
+    'init': ('init', 'run_init'),
     'prune': ('prune', 'run_prune'),
     'inspect': ('inspect', 'run_inspect'),
     'report': ('report', 'run_report'),

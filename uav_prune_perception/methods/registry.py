@@ -75,6 +75,22 @@ def make_method(recipe: Recipe) -> Method:
     return completed(method, recipe)
 
 
+def plain_method(name: str) -> Method:
+    """A method as it comes, with its default options.
+
+    Raises:
+        MethodError: no such method.
+    """
+    factories = method_factories()
+    if name not in factories:
+        raise MethodError(f'method: no "{name}"; {_choice(name, factories)}')
+    least: dict[str, Any] = {
+        'name': 'plain', 'data': {}, 'network': {'name': 'none'}, 'train': {'epochs': 1},
+        'prune': {'method': name, 'levels': [{'kept_macs': 1.0}]},
+    }
+    return _made(factories[name], Recipe.model_validate(least))
+
+
 def completed(method: Method, recipe: Recipe) -> Method:
     """``method`` with what it leaves to the recipe, checked against the recipe.
 

@@ -1,0 +1,145 @@
+# Copyright 2026 uav_prune_perception contributors
+# SPDX-License-Identifier: Apache-2.0
+"""A commented recipe from a few answers."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from .interfaces import Method
+
+Task = Literal['detection', 'classification']
+
+SECTION_WORDS = {
+    'sparse': 'sparse training of the dense network, before the first cut',
+    'soft': 'one training run with masks for each level; what they hold at the end is cut',
+    'search': 'the short training of each candidate of the search',
+    'finetune': 'after each cut',
+    'retrain': 'after each cut: a full training',
+}
+
+
+@dataclass(frozen=True)
+class Answers:
+    """What a recipe cannot know by itself.
+
+    Attributes:
+        name: of the recipe; also its file's.
+        task: what the network does.
+        data: folder of the pictures, or a YOLO data.yaml; '' for generated scenes.
+        width: of the network's input, pixels.
+        height: likewise.
+        channels: 3, or 1 for thermal and grey pictures.
+        network: a reference network, or ``module:factory``.
+        weights: of a trained network; '' trains from scratch.
+        method: who decides what is cut.
+        levels: shares of the dense network's MACs, falling from 1.0.
+    """
+
+    name: str
+    task: Task = 'detection'
+    data: str = ''
+    width: int = 320
+    height: int = 256
+    channels: int = 3
+    network: str = 'aerial_detector'
+    weights: str = ''
+    method: str = 'l1'
+    levels: tuple[float, ...] = (1.0, 0.7, 0.45)
+
+
+def needed_sections(method: Method) -> tuple[str, ...]:
+    """The training sections that a recipe of this method must have beside ``train``."""
+    wanted = {
+        'sparse': method.sparse is not None,
+        'soft': method.in_training is not None,
+        'search': method.search is not None,
+        'finetune': method.recovery == 'finetune',
+        'retrain': method.recovery in ('retrain', 'scratch'),
+    }
+    return tuple(name for name, needed in wanted.items() if needed)
+
+
+def render(answers: Answers, sections: Sequence[str] = ('finetune',)) -> str:
+    """The recipe as commented YAML.
+
+    Args:
+        answers: the user's.
+        sections: as `needed_sections` says.
+    """
+    parts = [
+        f'# uav-prune prune {answers.name}.yaml -o {answers.name}_ladder\n'
+        '#\n# Every key that a recipe can have: docs/methods.md and config/recipes/.\n\n'
+        f'name: {answers.name}\nseed: 0',
+        _data(answers), _network(answers), _train(answers), _prune(answers),
+        *(_section(name, answers) for name in sections),
+        'export:\n  threads: 1              # that the engine may use on the drone; 0 = all\n'
+        '  profile_runs: 100',
+    ]
+    return '\n\n'.join(parts) + '\n'
+
+
+def _quoted(text: str) -> str:
+    return json.dumps(text, ensure_ascii=False)
+
+
+def _data(answers: Answers) -> str:
+    size = (
+        f"  width: {answers.width}              # the network's input\n"
+        f'  height: {answers.height}'
+    )
+    if not answers.data:
+        return f'data:\n  kind: generated_scenes\n{size}\n  train: 800\n  val: 150\n  test: 150'
+    kind = 'detection_folder' if answers.task == 'detection' else 'image_folder'
+    return (
+        f'data:\n  kind: {kind}\n  root: {_quoted(answers.data)}\n{size}\n'
+        f'  channels: {answers.channels}             # 1 for thermal and grey pictures'
+    )
+
+
+def _network(answers: Answers) -> str:
+    weights = _quoted(answers.weights) if answers.weights else 'null'
+    if answers.weights:
+        note = '   # the top of the ladder as it is: train.epochs is 0'
+    else:
+        note = '           # trained weights; then train.epochs may be 0'
+    name = _quoted(answers.network)
+    return f'network:\n  name: {name}\n  options: {{}}\n  weights: {weights}{note}'
+
+
+def _train(answers: Answers) -> str:
+    epochs = 0 if answers.weights else 30
+    return f'train:\n{_training(answers, epochs, 1.0)}'
+
+
+def _section(name: str, answers: Answers) -> str:
+    epochs, part = {
+        'sparse': (10, 0.5), 'soft': (30, 1.0), 'search': (1, 0.5), 'finetune': (6, 0.5),
+        'retrain': (30, 1.0),
+    }[name]
+    return f'{name}:                 # {SECTION_WORDS[name]}\n{_training(answers, epochs, part)}'
+
+
+def _training(answers: Answers, epochs: int, part: float) -> str:
+    """Settings that our own recipes of the task use; ``part`` scales the learning rate."""
+    if answers.task == 'detection':
+        return f'  epochs: {epochs}\n  batch_size: 8\n  lr: {0.002 * part:g}'
+    return (
+        f'  epochs: {epochs}\n  batch_size: 64\n  optimizer: sgd\n  lr: {0.05 * part:g}\n'
+        '  weight_decay: 0.0005'
+    )
+
+
+def _prune(answers: Answers) -> str:
+    levels = '\n'.join(f'    - {{kept_macs: {level:g}}}' for level in answers.levels)
+    return (
+        f'prune:\n  method: {answers.method}\n'
+        '  from: previous          # each level from the one above it; or dense\n'
+        '  round_to: 16            # widths that engines on AVX-512 like; 8 for small networks\n'
+        '  min_channels: 8\n'
+        '  keep: []                # layers that nothing may be cut from\n'
+        f'  levels:                 # or kept_params, or latency (measured here)\n{levels}'
+    )
