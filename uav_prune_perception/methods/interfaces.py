@@ -10,12 +10,12 @@ all methods and owns training, compaction, proof, resuming and export.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
-from torch import nn
+from torch import Tensor, nn
 
 from uav_prune_perception.training.fit import FitHook
 
@@ -240,11 +240,96 @@ class StructureSearch(Protocol):
 
 
 @dataclass(frozen=True)
+class Proposal:
+    """A structure of a population.
+
+    Attributes:
+        keep: which channels, and so which filters, the candidate takes over.
+        weights: parameters and buffers (by name, in the shape of ``context.model``) that it
+            starts with in place of the model's.
+    """
+
+    keep: Keep
+    weights: Mapping[str, Tensor] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What came of one proposal.
+
+    Attributes:
+        index: number of the proposal in the whole search, from 0.
+        keep: the proposal's.
+        fitness: larger is better; minus infinity where it failed (a loss that is not finite).
+        cost: by the level's budget.
+        fault: why it failed, or ''.
+    """
+
+    index: int
+    keep: Keep
+    fitness: float
+    cost: float
+    fault: str = ''
+
+
+class PopulationRun(Protocol):
+    """A search by generations in progress. Its state is saved after every verdict."""
+
+    def propose(self) -> Sequence[Proposal]:
+        """The next structures to try, each apart from the others; none ends the search.
+
+        They are judged in any order, perhaps at the same time. After a resume it is asked again
+        from the state that it had, and must propose the same.
+        """
+        ...
+
+    def tell(self, verdicts: Sequence[Verdict]) -> None:
+        """The results of all that was proposed last, in that order."""
+        ...
+
+    def state_dict(self) -> dict[str, Any]:
+        """Plain JSON values; random state included."""
+        ...
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Take back what `state_dict` gave."""
+        ...
+
+
+class Fitness(Protocol):
+    """Judges a candidate in place of its accuracy on the validation split."""
+
+    def __call__(self, model: nn.Module, task: LearningTask) -> float:
+        """Larger is better; looks at nothing but train and val. Can be pickled."""
+        ...
+
+
+class PopulationSearch(Protocol):
+    """Tries generations of structures, apart from each other; the fittest of all is the level.
+
+    Each is trained with the settings of ``search:`` first; with 0 epochs only its BatchNorm
+    statistics are measured anew. ``search.workers`` processes judge.
+    """
+
+    def begin(self, context: LevelContext, scores: Scores | None) -> PopulationRun:
+        """Start a search; ``scores`` are the method's, if it has that slot."""
+        ...
+
+    def fitness(self, context: LevelContext) -> Fitness | None:
+        """How candidates are judged; None: by their accuracy on the validation split."""
+        ...
+
+    def size(self) -> int:
+        """About how many candidates there will be, for the progress bar."""
+        ...
+
+
+@dataclass(frozen=True)
 class Method:
     """A pruning method: its parts, by slot.
 
-    How a level's channels are chosen: by ``in_training`` if it is filled, else by ``search``,
-    else by ``score`` and ``allocator``.
+    How a level's channels are chosen: by ``in_training`` if it is filled, else by ``population``
+    or ``search``, else by ``score`` and ``allocator``.
 
     Attributes:
         score: who matters.
@@ -253,6 +338,7 @@ class Method:
         in_training: the level is made in one training run; its settings are ``soft:``, or
             ``train:`` where the recipe has no ``soft:``.
         search: the level is searched; the settings of each trial are ``search:``.
+        population: likewise, by generations of candidates that are judged apart.
         residual: branches of an addition keep channels of their own.
         recovery: after the cut. ``finetune``: with the settings of ``finetune:``; ``retrain``:
             with those of ``train:``, from the weights that the cut left; ``scratch``: likewise
@@ -266,15 +352,22 @@ class Method:
     sparse: SparseTraining | None = None
     in_training: SoftPruning | None = None
     search: StructureSearch | None = None
+    population: PopulationSearch | None = None
     residual: bool = False
     recovery: Recovery = 'finetune'
     meets_budget: bool = True
 
     def __post_init__(self) -> None:
-        if self.in_training is not None and self.search is not None:
-            raise MethodError('a method has masks in training or a search, not both')
-        if self.score is None and self.in_training is None and self.search is None:
+        ways = [self.in_training, self.search, self.population]
+        if sum(way is not None for way in ways) > 1:
+            raise MethodError('a method has one of masks in training, a search, a population')
+        if self.score is None and not self.searches and self.in_training is None:
             raise MethodError('a method needs a score, masks in training or a search')
+
+    @property
+    def searches(self) -> bool:
+        """Whether levels are searched, one way or the other."""
+        return self.search is not None or self.population is not None
 
     @property
     def needs_dense(self) -> bool:

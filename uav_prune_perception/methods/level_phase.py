@@ -24,13 +24,16 @@ from .allocation import Uniform
 from .cutting import Cut, Limits, checked_scores, cut_to, traced
 from .expansion import expanded
 from .interfaces import Budget, Keep, LevelContext, Method, MethodError, Scores
+from .judging import with_weights
 from .l1 import L1Magnitude
 from .latency import LatencyMeter, LatencyRatio, search_latency
 from .plan_chain import chained
+from .population_phase import fittest
 from .recipe import FinetuneSection, FitSection, LevelSection
 from .run_folder import fingerprint
 from .search_phase import searched
 from .stages import NOTHING_CUT, BuiltLevel, Stages, Training, deciding
+from .surgeon.takeover import Surgeon
 
 Choose = Callable[[Budget], Keep]
 
@@ -130,7 +133,7 @@ class LevelPhase:
         source, before, gone = self._source(above)
         graph = traced(source, stages.recipe, stages.task)
         context = self._context(section, source, graph, stage)
-        if section.kind == 'latency' and (self.method.in_training or self.method.search):
+        if section.kind == 'latency' and (self.method.in_training or self.method.searches):
             context = dataclasses.replace(context, budget=self._likely_budget(section, context))
         model, choose = self._choice(section, context, gone, stage)
         stages.reporter.phase(f'{name}: removing channels', 1)
@@ -189,6 +192,9 @@ class LevelPhase:
                 method.score.score(context), context.graph, stages.recipe.prune.method,
                 residual=method.residual, gone=gone,
             )
+        if method.population is not None:
+            model, keep = fittest(stages, method.population, scores, context)
+            return model, lambda budget: keep
         if method.search is not None:
             run = method.search.begin(context, scores)
             model, keep = searched(stages, method.search, run, context, stage)
@@ -216,12 +222,14 @@ class LevelPhase:
                         f'{context.asked.text(context.asked.cost(keep))} where '
                         f'{context.asked.text(context.asked.target)} were asked'
                     )
+                model = self._reconstructed(context, model, keep)
                 return cut_to(graph, model, keep, section.name), None
-            if self.method.search is not None:
+            if self.method.searches:
                 cut = cut_to(graph, model, choose(context.asked), section.name)
                 return cut, self._latency_meter().ratio(cut.model)
             share, ratio = self._latency(section, context, model, choose)
             keep = choose(self.limits.budget_of(graph, 'macs', share))
+            model = self._reconstructed(context, model, keep)
             return cut_to(graph, model, keep, section.name), ratio
         except MethodError as fault:
             levels = self.stages.recipe.prune.levels
@@ -229,6 +237,15 @@ class LevelPhase:
                 ('prune', 'levels', levels.index(section), section.kind)
             )
             raise MethodError(f'{place}: level {section.name}: {fault}') from None
+
+    def _reconstructed(
+        self, context: LevelContext, model: nn.Module, keep: Keep
+    ) -> nn.Module:
+        """The readers of lost channels go on with new weights, where the recipe wants that."""
+        if not self.stages.recipe.prune.reconstruct:
+            return model
+        surgeon = Surgeon.of(dataclasses.replace(context, model=model))
+        return with_weights(model, surgeon.taken_over(keep))
 
     # -- measured latency -------------------------------------------------------------------
 

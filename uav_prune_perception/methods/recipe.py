@@ -69,6 +69,12 @@ class FinetuneSection(FitSection):
     distil: bool = False
 
 
+class SearchSection(FitSection):
+    """The short training of each candidate of a search; 0 epochs: judged without training."""
+
+    workers: int = Field(default=1, ge=1, description='processes that judge candidates')
+
+
 LevelKind = Literal['kept_macs', 'kept_params', 'latency']
 LEVEL_KINDS: tuple[LevelKind, ...] = get_args(LevelKind)
 
@@ -122,6 +128,9 @@ class PruneSection(Section):
     max_cut: float = Field(default=0.9, gt=0, le=1)
     recalibrate_batches: int = Field(default=20, ge=0)
     keep: tuple[str, ...] = ()
+    reconstruct: bool = Field(
+        default=False, description='kept channels take over from lost ones by least squares'
+    )
 
     @model_validator(mode='after')
     def _levels_descend(self) -> PruneSection:
@@ -160,7 +169,7 @@ class Recipe(Section):
     finetune: FinetuneSection | None = None
     sparse: FitSection | None = Field(default=None, description='sparse training before cuts')
     soft: FinetuneSection | None = Field(default=None, description='training with masks')
-    search: FitSection | None = Field(default=None, description='each trial of a search')
+    search: SearchSection | None = Field(default=None, description='each candidate of a search')
     retrain: FinetuneSection | None = Field(default=None, description='recovery: retrain')
     export: ExportSection = ExportSection()
     _source: RecipeSource | None = PrivateAttr(default=None)

@@ -14,6 +14,7 @@ from typing import Any
 
 from pydantic import BaseModel, ValidationError, create_model
 
+from .acp.method import acp
 from .adasp import adasp, asfp, sfp
 from .allocation import GlobalThreshold, Uniform
 from .daar.method import daar
@@ -25,6 +26,7 @@ from .network_slimming import network_slimming
 from .random_choice import RandomChoice
 from .recipe import Recipe, Section, first_fault
 from .recipe_source import KeyPath, RecipeError
+from .surgeon.score import EliminationScore
 from .taylor import taylor
 
 ENTRY_POINTS = 'uav_prune_perception.methods'
@@ -35,10 +37,12 @@ OPTIONS: KeyPath = ('prune', 'options')
 Factory = Callable[..., Any]
 
 METHODS: dict[str, Factory] = {
+    'acp': acp,
     'adasp': adasp,
     'asfp': asfp,
     'daar': daar,
     'fpgm': GeometricMedian,
+    'elimination': EliminationScore,
     'l1': L1Magnitude,
     'l1rr': l1rr,
     'l2': L2Magnitude,
@@ -234,7 +238,7 @@ def _check_sections(recipe: Recipe, method: Method) -> None:
     name = recipe.prune.method
     wanted = {
         'sparse': method.sparse is not None,
-        'search': method.search is not None,
+        'search': method.searches,
         'finetune': method.recovery == 'finetune',
     }
     for section, needed in wanted.items():

@@ -103,7 +103,7 @@ def deciding(section: FitSection | None) -> dict[str, Any] | None:
     """The settings of a training phase that decide what is learnt."""
     if section is None:
         return None
-    return section.model_dump(mode='json', exclude=set(FREE_SETTINGS))
+    return section.model_dump(mode='json', exclude={*FREE_SETTINGS, 'workers'})
 
 
 class Stages:
@@ -140,7 +140,7 @@ class Stages:
         resumable: bool = True,
     ) -> None:
         """Train in place, from its checkpoint where there is one."""
-        settings = training.section.model_dump(exclude={'distil'})
+        settings = training.section.model_dump(exclude={'distil', 'workers'})
         options = FitOptions(**settings, seed=self.seed(training.order))
         steps = options.epochs * self.task.steps_per_epoch(options.batch_size)
         self.reporter.phase(training.title, steps)

@@ -81,7 +81,7 @@ def _watching(path: str, sums: dict[str, Any]) -> Any:
 
 
 def _finished(found: Any) -> Tensor:
-    """float64 [channels, features]; a sum serves as well as a mean, for the distance is angular."""
+    """float64 [channels, features]; a sum serves as well as a mean: the distance is angular."""
     return torch.cat(found).T if isinstance(found, list) else found
 
 

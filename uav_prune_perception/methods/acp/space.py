@@ -11,7 +11,7 @@ their width. [ours] `ALL` searches the streams too.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -54,8 +54,9 @@ def searched_layers(
         graph: its channels.
         searched: 'inner' leaves groups with several producers whole; 'all' does not.
     """
-    streams = {slot.parameter for g in graph.groups if len(g.producers) > 1 for slot in g.producers}
-    streams |= _frozen_producers(model, graph)
+    streams = _frozen_producers(model, graph) | {
+        slot.parameter for g in graph.groups if len(g.producers) > 1 for slot in g.producers
+    }
     chosen = [g for g in graph.groups if searched == 'all' or len(g.producers) == 1]
     layers: list[Layer] = []
     for group in chosen:
@@ -128,11 +129,3 @@ def _mask(width: int, kept: Tensor) -> Tensor:
     mask = torch.zeros(width, dtype=torch.bool)
     mask[kept] = True
     return mask
-
-
-def whole(graph: ChannelGraph, keep: Mapping[str, Tensor]) -> Keep:
-    """``keep`` with all channels of the groups that it does not name."""
-    return {
-        group.name: keep.get(group.name, torch.ones(group.width, dtype=torch.bool))
-        for group in graph.groups
-    }

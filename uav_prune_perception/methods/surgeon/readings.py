@@ -111,7 +111,8 @@ def _reading(group: Group, slot: Slot, layer: nn.Module, moments: Tensor) -> Rea
     members = group.members[slot]
     index = members.flatten()
     choice = torch.arange(group.width).repeat_interleave(members.shape[1])
-    weight = layer.weight.detach().to('cpu', torch.float64)
-    assert isinstance(weight, Tensor)
+    own = layer.weight
+    assert isinstance(own, Tensor)
+    weight = own.detach().to('cpu', torch.float64)
     rows = weight.movedim(1, -1).reshape(-1, weight.shape[1])[:, index]
     return Reading(slot, rows, moments[index][:, index], choice)

@@ -4,6 +4,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 import pytest
 import torch
@@ -58,7 +60,7 @@ def test_scale_does_not_count_but_sign_does() -> None:
 def test_width_never_grows_with_the_radius() -> None:
     far = distances(np.random.default_rng(0).normal(size=(40, 12)))
     widths = [cluster_width(far, eps) for eps in np.linspace(0, 2, 60)]
-    assert all(b <= a for a, b in zip(widths, widths[1:], strict=False))
+    assert all(b <= a for a, b in itertools.pairwise(widths))
 
 
 def test_maps_are_means_of_the_convolutions_output() -> None:

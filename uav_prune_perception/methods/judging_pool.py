@@ -11,8 +11,7 @@ from concurrent.futures.process import BrokenProcessPool
 
 import torch
 
-from uav_prune_perception.methods.interfaces import MethodError
-
+from .interfaces import MethodError
 from .judging import Candidate, Judge, Judgement
 
 TRIES = 3
@@ -37,18 +36,18 @@ def judge_all(
         for candidate in candidates:
             yield candidate, judge(candidate)
         return
-    left = {candidate.number: candidate for candidate in candidates}
+    left = {candidate.index: candidate for candidate in candidates}
     for _ in range(TRIES):
         try:
             for candidate, judgement in _by_workers(list(left.values()), judge, workers):
-                del left[candidate.number]
+                del left[candidate.index]
                 yield candidate, judgement
         except BrokenProcessPool:
             continue  # what is left goes to new workers
         return
     raise MethodError(
         f'worker processes died {TRIES} times while judging candidates (out of memory?); '
-        'ask for fewer workers. What was judged is kept.'
+        'lower search.workers. What was judged is kept.'
     )
 
 
