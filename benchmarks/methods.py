@@ -33,8 +33,8 @@ from methods_runs import Bench
 from methods_settings import CONTENDERS, SETTINGS, Contender, Problem, Setting
 from methods_tables import plot, tables
 
-from uav_prune_perception.export.profiling import device_name
 from uav_prune_perception.methods.registry import ALLOCATORS, method_factories
+from uav_prune_perception.onboard.telemetry.machine import device_name
 
 RESULTS = Path(__file__).parent / 'results'
 
@@ -70,7 +70,7 @@ def main() -> int:
     text = tables(rows, setting.name)
     lines.with_suffix('.md').write_text(text, encoding='utf-8')
     plot(rows, lines.with_suffix('.png'))
-    print(text)
+    print(text, end='')
     return 0
 
 
@@ -85,7 +85,7 @@ def _work(
             print(f'{setting.minutes:g} minutes are over', flush=True)
             return
         with _claimed(run, options.work) as mine:
-            if not mine or run.key in {row['key'] for row in _rows(lines)}:
+            if not mine or run.key in {row.get('key') for row in _rows(lines)}:
                 continue
             name = run.problem.name
             if name not in benches:
@@ -106,7 +106,7 @@ def _row(setting: Setting, run: Run, bench: Bench) -> dict[str, Any]:
     }
     try:
         if run.contender is None:
-            row.update(bench.dense(run.seed))
+            row.update(bench.dense())
         else:
             row.update(bench.run(run.contender, run.cut, run.seed))
         said = f'{row["top1"]:.2%}'
@@ -152,13 +152,23 @@ def _contenders(only: list[str]) -> list[Contender]:
 def _setting(options: argparse.Namespace) -> Setting:
     changes: dict[str, Any] = {
         name: getattr(options, name)
-        for name in ('device', 'epochs', 'steps', 'seeds', 'first_seed', 'cuts', 'minutes')
+        for name in ('device', 'epochs', 'steps', 'batch_size', 'seeds', 'first_seed', 'cuts',
+                     'minutes')
         if getattr(options, name) is not None
     }
     setting = dataclasses.replace(SETTINGS[options.setting], **changes)
     if options.problems:
         chosen = tuple(p for p in setting.problems if any(w in p.name for w in options.problems))
         setting = dataclasses.replace(setting, problems=chosen)
+    if options.val is not None:
+        setting = dataclasses.replace(setting, problems=tuple(
+            dataclasses.replace(p, data={**p.data, 'val': options.val}) if 'val' in p.data else p
+            for p in setting.problems
+        ))
+    if options.dense_epochs is not None:
+        setting = dataclasses.replace(setting, problems=tuple(
+            dataclasses.replace(p, dense_epochs=options.dense_epochs) for p in setting.problems
+        ))
     if setting.device != 'cpu' and not torch.cuda.is_available():
         sys.exit(f'--setting {setting.name} needs a GPU; --device cpu tries it out without one')
     return setting
@@ -226,6 +236,9 @@ def _arguments() -> argparse.Namespace:
     add('--first-seed', type=int)
     add('--epochs', type=int, help='of fine-tuning, in all')
     add('--steps', type=int, help='optimiser steps of an epoch')
+    add('--dense-epochs', type=int, help='where no trained network is published')
+    add('--batch-size', type=int)
+    add('--val', type=int, help='pictures held out, where the data has no such split')
     add('--minutes', type=float, help='begin no run after this')
     add('--device')
     add('--tables', action='store_true', help='only write table and plot anew')

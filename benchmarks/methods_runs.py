@@ -5,32 +5,37 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import fcntl
 import itertools
-import shutil
 import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from methods_rivals import TAYLOR_BATCHES, TorchPruner, macs_of
 from methods_settings import Contender, Problem, Setting
+from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from uav_prune_perception.datasets.classification_set import ClassificationSet
+from uav_prune_perception.datasets.classification_set import ClassificationSet, ClassificationSplit
 from uav_prune_perception.ladder import Accuracy
+from uav_prune_perception.ladder.durable import replacing
 from uav_prune_perception.methods.driver import Driver
 from uav_prune_perception.methods.latency import LatencyMeter
 from uav_prune_perception.methods.recipe import Recipe, check_recipe
 from uav_prune_perception.methods.recipe_source import RecipeSource
 from uav_prune_perception.methods.registry import make_method
 from uav_prune_perception.methods.run_folder import RunFolder
+from uav_prune_perception.networks.registry import build_network
+from uav_prune_perception.networks.weights import load_weights
 from uav_prune_perception.training.classification_task import ClassificationTask
 from uav_prune_perception.training.fit import FitOptions, fit
 from uav_prune_perception.training.recalibrate import recalibrate_batchnorm
-from uav_prune_perception.training.task import Predict, torch_predict
+from uav_prune_perception.training.task import LearningTask, Predict, torch_predict
 from uav_prune_perception.training.task_factory import make_task
 
 CALIBRATION = 10  # batches for BatchNorm after a cut, the same for everyone
@@ -99,6 +104,18 @@ def alone(lock: Path) -> Iterator[None]:
         yield
 
 
+def _with_small_val(task: LearningTask, limit: int | None) -> ClassificationTask:
+    """The task with only the first pictures of val, which some readers give in full."""
+    assert isinstance(task, ClassificationTask)
+    val = task.data.split('val')
+    if limit is not None and len(val) > limit:
+        order = np.random.default_rng(0).permutation(len(val))[:limit]
+        small = ClassificationSplit(val.images[order], val.labels[order])
+        splits = {**task.data.splits, 'val': small}
+        task.data = dataclasses.replace(task.data, splits=splits)
+    return task
+
+
 class Bench:
     """Everything of one problem that its runs share.
 
@@ -112,17 +129,16 @@ class Bench:
     def __init__(self, setting: Setting, problem: Problem, data_root: Path, work: Path) -> None:
         self.setting, self.problem, self.work = setting, problem, work
         self.data = {**problem.data, 'root': str(data_root / problem.data['root'])}
-        self.network = dict(problem.network)
-        if 'weights' in self.network:
-            self.network['weights'] = str(data_root / self.network['weights'])
-        self._template = make_task(self.data)
+        self.options = dict(problem.network)
+        if 'weights' in self.options:
+            self.options['weights'] = str(data_root / self.options['weights'])
+        self._template = _with_small_val(make_task(self.data), setting.val_limit)
         self._meter: LatencyMeter | None = None
-        self._dense_networks: dict[int, nn.Module] = {}
+        self._dense: nn.Module | None = None
 
     def task(self) -> MeteredTask:
         """A fresh count over the same pictures."""
         base = self._template
-        assert isinstance(base, ClassificationTask)
         task = MeteredTask(
             base.data, self.setting.steps, augmentation=base.augmentation, mean=base.input.mean,
             std=base.input.std,
@@ -133,12 +149,10 @@ class Bench:
 
     def recipe(self, contender: Contender, cut: float, seed: int) -> Recipe:
         """What ``uav-prune prune`` would be given for this run."""
-        own = self.setting.fit()
         parts = dict(contender.parts)
         values: dict[str, Any] = {
-            'name': 'benchmark', 'seed': seed, 'data': self.data, 'network': self.network,
-            'train': {**own, 'epochs': self.problem.dense_epochs, 'lr': 0.1, 'warmup_epochs':
-                      1.0 if self.problem.dense_epochs else 0.0},
+            'name': 'benchmark', 'seed': seed, 'data': self.data, 'network': self.options,
+            'train': {**self.setting.fit(), 'epochs': 0},
             'prune': {
                 'method': contender.method, 'options': contender.options,
                 'levels': [{'kept_macs': 1 - cut}], 'from': 'dense', 'min_channels': 2,
@@ -160,9 +174,8 @@ class Bench:
         Raises:
             ValueError, RuntimeError: those of the package and of Torch-Pruning.
         """
-        task = self.task()
-        dense = self._dense(seed, task)
-        task.taken, began, watch = 0, time.monotonic(), Stopwatch()
+        task, dense = self.task(), self.network()
+        began, watch = time.monotonic(), Stopwatch()
         make = self._rival if contender.origin == 'Torch-Pruning' else self._ours
         small = make(contender, cut, seed, (dense, task, watch))
         watch.phase('', 0)
@@ -186,10 +199,9 @@ class Bench:
             'phases_s': {title: round(value, 2) for title, value in watch.seconds.items()},
         }
 
-    def dense(self, seed: int) -> dict[str, Any]:
+    def dense(self) -> dict[str, Any]:
         """The dense network itself, on test."""
-        task = self.task()
-        model = self._dense(seed, task)
+        task, model = self.task(), self.network()
         accuracy = task.evaluate(torch_predict(model.to(self.setting.device)), 'test')
         model.to('cpu')
         return {
@@ -209,8 +221,6 @@ class Bench:
         recipe = self.recipe(contender, cut, seed)
         with tempfile.TemporaryDirectory(dir=self.work) as folder:
             with RunFolder(folder) as run:
-                for stage in self._dense_folder(seed).glob('dense-*'):
-                    shutil.copytree(stage, Path(folder) / stage.name)
                 levels = Driver(recipe, make_method(recipe), task, run, watch).build()
             return levels[0].model
 
@@ -238,22 +248,30 @@ class Bench:
         dense.to('cpu')
         return small.to('cpu').eval()
 
-    def _dense_folder(self, seed: int) -> Path:
-        return self.work / f'{self.problem.name}-{seed}'.replace(' ', '_')
+    def network(self) -> nn.Module:
+        """The dense network, the same for all seeds; trained once where none is published."""
+        if self._dense is None:
+            if 'weights' not in self.options:
+                self.options['weights'] = str(self._trained())
+            self._dense = self._fresh()
+            load_weights(self._dense, self.options['weights'])
+        return self._dense
 
-    def _dense(self, seed: int, task: MeteredTask) -> nn.Module:
-        """The trained dense network; trained here once where no weights are published."""
-        if seed in self._dense_networks:
-            return self._dense_networks[seed]
-        recipe = self.recipe(Contender('dense', 'ours', 'l1'), 0.5, seed)
-        recipe = recipe.model_copy(update={'prune': recipe.prune.model_copy(update={
-            'levels': (recipe.prune.levels[0].model_copy(update={'kept_macs': 1.0}),)})})
-        steps, task.steps = task.steps, None  # the dense network learns from all of the data
-        folder = self._dense_folder(seed)
-        try:
-            with alone(folder.with_suffix('.lock')), RunFolder(folder) as run:
-                driver = Driver(recipe, make_method(recipe), task, run, Stopwatch())
-                self._dense_networks[seed] = driver.build()[0].model
-        finally:
-            task.steps = steps
-        return self._dense_networks[seed]
+    def _fresh(self) -> nn.Module:
+        options = self.problem.network.get('options', {})
+        classes = len(self._template.classes)
+        return build_network(self.problem.network['name'], classes=classes, **options).eval()
+
+    def _trained(self) -> Path:
+        path = self.work / f'{self.problem.name}.safetensors'.replace(' ', '_')
+        with alone(path.with_suffix('.lock')):
+            if not path.is_file():
+                torch.manual_seed(0)
+                model, task = self._fresh(), self.task()
+                task.steps = None  # it learns from all of the data
+                options = {**self.setting.fit(), 'epochs': self.problem.dense_epochs, 'lr': 0.1,
+                           'warmup_epochs': 1.0}
+                fit(model, task, FitOptions(**options))
+                with replacing(path) as temporary:
+                    save_file(model.to('cpu').state_dict(), temporary)
+        return path
