@@ -58,7 +58,10 @@ class Run:
 def main() -> int:
     options = _arguments()
     setting = _setting(options)
-    contenders = _contenders(options.only)
+    contenders = [
+        contender for contender in _contenders(options.only)
+        if not contender.settings or setting.name in contender.settings
+    ]
     lines = options.out / f'methods_{setting.name}.jsonl'
     options.out.mkdir(parents=True, exist_ok=True)
     if not options.tables:

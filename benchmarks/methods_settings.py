@@ -85,6 +85,7 @@ class Contender:
         parts: share of the budget by phase of the recipe; the rest is for ``finetune``.
         distil: the dense network teaches.
         note: what a reader must know to judge the row.
+        settings: the only ones in which it runs; none named: in all.
     """
 
     name: str
@@ -95,6 +96,7 @@ class Contender:
     parts: dict[str, float] = field(default_factory=dict)
     distil: bool = False
     note: str = ''
+    settings: tuple[str, ...] = ()
 
 
 def cifar_resnet(depth: int, val: int, trained: bool, dense_epochs: int = 60) -> Problem:
@@ -152,6 +154,7 @@ SETTINGS = {
 }
 
 THIRD = 'a third of the budget is sparse training'
+MASKS = 'the budget is training with masks, from the trained network'
 CONTENDERS = (
     Contender('L1 global', 'baseline', 'l1', allocation='global'),
     Contender('L1 uniform', 'baseline', 'l1', allocation='uniform'),
@@ -160,6 +163,12 @@ CONTENDERS = (
     Contender('FPGM', 'baseline', 'fpgm', allocation='uniform'),
     Contender('Taylor', 'baseline', 'taylor', allocation='global'),
     Contender('slimming', 'baseline', 'network_slimming', parts={'sparse': 1 / 3}, note=THIRD),
+    Contender('SFP', 'baseline', 'sfp', {'start': 'dense'}, parts={'soft': 1.0}, note=MASKS),
+    Contender('ASFP', 'baseline', 'asfp', {'start': 'dense'}, parts={'soft': 1.0}, note=MASKS),
+    Contender('AdaSP', 'method', 'adasp', {'start': 'dense'}, parts={'soft': 1.0},
+              note=f'{MASKS}; the paper trains from scratch'),
+    Contender('AdaSP, from scratch', 'method', 'adasp', parts={'soft': 1.0},
+              note='from scratch, as the paper has it', settings=('gpu_full',)),
     Contender('L1RR', 'method', 'l1rr', parts={'sparse': 1 / 3}, note=THIRD),
     Contender('DAAR', 'method', 'daar', {'probe_epochs': 1}, note='probe training on top'),
     Contender('TP magnitude', 'Torch-Pruning', 'magnitude'),
