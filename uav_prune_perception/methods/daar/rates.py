@@ -12,7 +12,13 @@ import torch
 from torch import Tensor
 
 from uav_prune_perception.methods.allocation import GlobalThreshold
-from uav_prune_perception.methods.interfaces import Budget, Keep, LevelContext, Scores
+from uav_prune_perception.methods.interfaces import (
+    Budget,
+    Keep,
+    LevelContext,
+    MethodError,
+    Scores,
+)
 
 from .attention_scores import per_mean
 
@@ -37,9 +43,15 @@ class AdaptiveRates:
     rate: Rate = 'redundancy'
 
     def allocate(self, scores: Scores, budget: Budget, context: LevelContext) -> Keep:
-        """See `RatioAllocator`; within 0.5 %. Caps are the recipe's max_cut and min_channels."""
+        """See `RatioAllocator`; caps are the recipe's max_cut and min_channels.
+
+        Within 0.5 %; where whole channels are too coarse for that, within the 1 % of every method.
+        """
         order = {name: comparable(values, self.rate) for name, values in scores.items()}
-        return GlobalThreshold(tolerance=TOLERANCE).allocate(order, budget, context)
+        try:
+            return GlobalThreshold(tolerance=TOLERANCE).allocate(order, budget, context)
+        except MethodError:
+            return GlobalThreshold().allocate(order, budget, context)
 
 
 def comparable(scores: Tensor, rate: Rate) -> Tensor:

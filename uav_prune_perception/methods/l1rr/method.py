@@ -89,6 +89,7 @@ class SparseScales:
 
     def begin(self, context: LevelContext) -> FitHook:
         """See `SparseTraining`."""
+        scale_scores(context.model, context.graph, apart=False)  # refuses before the training
         if self.attention_weight == 0:
             return SparsityHook(context.model, self.options)
         return AttentionHook(context, self.options, self.attention_weight)
