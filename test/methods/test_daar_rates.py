@@ -13,7 +13,6 @@ from uav_prune_perception.methods.daar.rates import AdaptiveRates, comparable, c
 from uav_prune_perception.methods.interfaces import Bounds, Budget, LevelContext
 from uav_prune_perception.networks.aerial_detector import AerialDetector
 from uav_prune_perception.networks.resnet_cifar import CifarResNet
-from uav_prune_perception.networks.vgg_bn import VggBn
 
 RATES = ('redundancy', 'spread', 'concentration', 'uniform')
 
@@ -51,12 +50,10 @@ def test_a_layer_with_one_loud_channel_loses_more_than_an_even_one() -> None:
 
 
 @pytest.mark.parametrize('rate', RATES)
-@pytest.mark.parametrize('share', [0.7, 0.5, 0.16])
-@pytest.mark.parametrize('network', ['resnet', 'vgg', 'detector'])
-def test_the_budget_is_met_within_half_a_percent(rate: str, share: float, network: str) -> None:
+@pytest.mark.parametrize(('network', 'share'), [('resnet', 0.16), ('detector', 0.5)])
+def test_the_budget_is_met_within_half_a_percent(rate: str, network: str, share: float) -> None:
     model = {
         'resnet': lambda: CifarResNet(10, depth=20),
-        'vgg': lambda: VggBn(10),
         'detector': lambda: AerialDetector(4),
     }[network]()
     graph = GRAPHS.setdefault(
