@@ -53,13 +53,16 @@ class Beliefs:
 
     def learn(self, o: Observation) -> None:
         """From the frames and the temperature of one tick."""
+        limit_ms = self._options.deadline_ms - self.overhead_ms
+        profile_ms = [level.latency_ms for level in o.levels]
         for frame in o.frames:
             extra_ms = max(0.0, frame.total_ms - frame.inference_ms)
             share = 1.0 / OVERHEAD_FRAMES if self.slow_down.frames else 1.0
             self.overhead_ms += share * (extra_ms - self.overhead_ms)
-            self.slow_down.observe(
-                frame.level, frame.total_ms - self.overhead_ms, o.levels[frame.level].latency_ms
-            )
+            observed_ms = frame.total_ms - self.overhead_ms
+            if limit_ms > 0:
+                self.slow_down.calibrate(frame.level, observed_ms, limit_ms, profile_ms)
+            self.slow_down.observe(frame.level, observed_ms, profile_ms[frame.level])
         if not math.isnan(o.board.temperature_c):
             self._heard.add('temperature')
         if not math.isnan(o.battery.fraction):

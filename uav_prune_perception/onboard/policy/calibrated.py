@@ -36,6 +36,10 @@ SILENT_S = 5.0  # a power sensor silent for longer makes careful: see RESERVE_SI
 # The battery is an integral: a small deficit is made up for later.
 ENDURANCE_KEEP_W, ENDURANCE_UP_W = 0.6, 0.15
 MARGIN_W = 0.1
+PRICE = 5.0
+LEAST_PATIENCE, MOST_PATIENCE = 0.6, 4.0
+JUDGED_S = 1.5
+UP_GAIN = 1.0
 
 
 class CalibratedPolicy:
@@ -54,11 +58,13 @@ class CalibratedPolicy:
         self._dwell = Dwell(self.options.dwell_up_s, self.options.max_dwell_s)
         self._battery = BatteryZone()
         self._up_since: float | None = None
-        self._up_worth = math.inf
         self._alarm_s = self._no_up_until_s = -math.inf
         self._fastest_ms = 0.0
         self._time_s = -math.inf
         self._smoothed: dict[tuple[int, int], float] = {}
+        self._gains: dict[tuple[int, int], float] = {}
+        self._patience = LEAST_PATIENCE
+        self._left: tuple[int, int, float] | None = None
 
     @property
     def stated(self) -> float:
@@ -134,10 +140,73 @@ class CalibratedPolicy:
             return alarmed
         attainable = max(choice.in_time for choice in choices)
         self._fastest_ms = min(choice.level.latency_ms for choice in choices)
+        self._judge_last_step(o, attainable)
         wrong = self._obstacle(o, active, active, attainable, keep=True)
-        if wrong is not None:
+        if wrong is not None and wrong[1] != DEADLINE:
             return self._step_down(o, choices, active, attainable, wrong)
+        if attainable < HOPELESS and wrong is not None:
+            return self._step_down(o, choices, active, attainable, wrong)
+        self._accumulate(o, choices, active, attainable)
+        if self.beliefs.slow_down.frames >= MIN_FRAMES:
+            lighter = self._lighter(o, choices, active, attainable)
+            if lighter is not None:
+                return lighter
         return self._step_up(o, choices, active, attainable)
+
+    def _accumulate(self, o: Observation, choices: list[Forecast], active: Forecast,
+                    attainable: float) -> None:
+        """Add up what each choice would have gained over what runs; a loss is never owed.
+
+        (A CUSUM test: it answers to what lasts and not to what wavers.)
+        """
+        frames = len(o.frames) * active.every
+        mark = min(self.options.deadline_probability, attainable - NEAR_BEST)
+        base = self._net(active, mark)
+        last, self._gains = self._gains, {}
+        for choice in choices:
+            key = choice.level.index, choice.every
+            gain = last.get(key, 0.0) + frames * (self._net(choice, mark) - base)
+            self._gains[key] = max(0.0, gain)
+
+    def _net(self, choice: Forecast, mark: float) -> float:
+        """Worth of a frame, less a price for keeping the deadline less often than asked."""
+        short = mark - max(choice.in_time, self._smoothed[choice.level.index, choice.every])
+        price = PRICE * choice.worth * short if short > 0 else 0.0
+        return choice.value - price
+
+    def _lighter(self, o: Observation, choices: list[Forecast], active: Forecast,
+                 attainable: float) -> Decision | None:
+        """A step to something lighter that would have been better for long enough."""
+        enough = self._patience * active.worth
+        ready = [
+            choice for choice in choices
+            if choice.worth <= active.worth and choice is not active
+            and self._gains[choice.level.index, choice.every] >= enough
+            and choice.value > active.value
+        ]
+        ready = [c for c in ready
+                 if (found := self._obstacle(o, c, active, attainable, keep=False)) is None
+                 or found[1] == DEADLINE]
+        if not ready:
+            return None
+        target = max(ready, key=lambda choice: (choice.value, -choice.watts))
+        self._dwell.stepped_down(o.now_s)
+        self._left = (active.level.index, active.every, o.now_s)
+        words = (f'{active.name} keeps {self.options.deadline_ms:.0f} ms with '
+                 f'{active.in_time:.1%}, {target.name} with {target.in_time:.1%}')
+        return self._go(o, active, target, DEADLINE, f'{words}: go to {target.name}')
+
+    def _judge_last_step(self, o: Observation, attainable: float) -> None:
+        """Was the last step down for something that lasted? Else have more patience."""
+        if self._left is None or o.now_s - self._left[2] < JUDGED_S:
+            return
+        smoothed = self._smoothed.get(self._left[:2])
+        self._left = None
+        if smoothed is None:
+            return
+        mark = min(self.options.deadline_probability, attainable - NEAR_BEST)
+        factor = 1.6 if smoothed >= mark else 0.8
+        self._patience = min(MOST_PATIENCE, max(LEAST_PATIENCE, factor * self._patience))
 
     def _alarm(self, o: Observation, choices: list[Forecast], active: Forecast
                ) -> Decision | None:
@@ -241,42 +310,47 @@ class CalibratedPolicy:
     ) -> Decision:
         self._dwell.forgive(o.now_s)
         silent = self.beliefs.silent(o)
-        better = [
-            choice for choice in choices
-            if choice.worth > active.worth + 1e-4
-            and self._obstacle(o, choice, active, attainable, keep=False, rising=True) is None
-        ]
-        if silent or not better or o.now_s < self._no_up_until_s:
-            self._up_since, self._up_worth = None, math.inf
-            why = silent or ('nothing better fits' if not better else 'after an alarm')
+        promising, fitting = [], []
+        for choice in choices:
+            if choice.worth <= active.worth + 1e-4:
+                continue
+            key = choice.level.index, choice.every
+            obstacle = self._obstacle(o, choice, active, attainable, keep=False, rising=True)
+            if obstacle is not None and obstacle[1] != DEADLINE:
+                self._gains[key] = 0.0
+            elif self._gains[key] > 0:
+                promising.append(choice)
+                if obstacle is None and self._gains[key] >= UP_GAIN * active.worth:
+                    fitting.append(choice)
+        if silent or not promising or o.now_s < self._no_up_until_s:
+            self._up_since = None
+            why = silent or ('nothing better fits' if not promising else 'after an alarm')
             return self._hold(o, active, why)
-        best = max(better, key=lambda choice: choice.worth)
-        self._up_worth = min(self._up_worth, best.worth)
+        best = max(fitting or promising, key=lambda choice: (choice.value, -choice.watts))
         if self._up_since is None:
             self._up_since = o.now_s
         waited_s = o.now_s - self._up_since
-        if waited_s < self._dwell.seconds:
+        if waited_s < self._dwell.seconds or not fitting:
             words = f'{best.name} would fit, waiting {waited_s:.1f} of {self._dwell.seconds:.1f} s'
             return self._hold(o, active, words, keep_timer=True)
-        lasting = [choice for choice in better if choice.worth <= self._up_worth + 1e-9]
-        target = max(lasting or better[-1:], key=lambda choice: choice.worth)
         self._dwell.stepped_up(o.now_s)
-        words = (f'{target.name} keeps {self.options.deadline_ms:.0f} ms with '
-                 f'{target.in_time:.1%}, for {waited_s:.1f} s')
-        return self._go(o, active, target, RECOVERED, f'{words}: step up')
+        words = (f'{best.name} keeps {self.options.deadline_ms:.0f} ms with '
+                 f'{best.in_time:.1%}, for {waited_s:.1f} s')
+        return self._go(o, active, best, RECOVERED, f'{words}: step up')
 
     def _go(self, o: Observation, active: Forecast, target: Forecast, code: str, words: str
             ) -> Decision:
-        self._up_since, self._up_worth = None, math.inf
+        self._up_since = None
         beliefs = self.beliefs
         beliefs.thermal.changed(beliefs.power.scale * (target.watts - active.watts), o.now_s)
         self._chosen, self._every = target, target.every
+        self._gains = {}
         return Decision(target.level.index, code, words, target.every)
 
     def _hold(self, o: Observation, active: Forecast, words: str, *, keep_timer: bool = False
               ) -> Decision:
         if not keep_timer:
-            self._up_since, self._up_worth = None, math.inf
+            self._up_since = None
         self._chosen = active
         return Decision(o.active, HOLD, f'stay at {active.name}: {words}', active.every)
 

@@ -12,7 +12,7 @@ from .calibrated_options import CalibratedOptions
 from .slow_down import SlowDown
 
 USUAL_HZ = 30.0
-KEEPS_UP = 0.9  # share of frames that must be done before the next one comes
+NO_WAIT, QUEUE = 0.9, 0.5  # share of frames done before the next: hardly ever, always a queue
 ASSUMED_BUSY_W = 6.0  # of a level that has no measured energy, while it works
 
 
@@ -60,15 +60,16 @@ def forecasts(
             continue
         typical_ms = profile_ms[level.index] * slow_down.ratio(level.index) + overhead_ms
         in_time = _in_time(slow_down, o, limit_ms, level, profile_ms)
-        keeps_up = not o.input_hz > 0
         for every in range(1, options.max_every + 1):
             kept = in_time
-            keeps_up = keeps_up or slow_down.probability(
-                level.index, o.active, every * period_ms - overhead_ms, profile_ms
-            ) >= KEEPS_UP  # and so do all greater dividers
-            if not keeps_up:
-                # The next frame waits for this one, by one period at most: then a newer is there.
-                kept = _in_time(slow_down, o, limit_ms - period_ms, level, profile_ms)
+            if o.input_hz > 0:
+                no_wait = slow_down.probability(
+                    level.index, o.active, every * period_ms - overhead_ms, profile_ms)
+                if no_wait < NO_WAIT:  # else what overruns is one burst, not a queue
+                    wait_ms = min(period_ms, typical_ms)
+                    late = _in_time(slow_down, o, limit_ms - wait_ms, level, profile_ms)
+                    share = max(0.0, (no_wait - QUEUE) / (NO_WAIT - QUEUE))
+                    kept = share * in_time + (1.0 - share) * late
             effective = max(float(every), typical_ms / period_ms)
             worth = level.accuracy * (1.0 - fade**effective) / (effective * (1.0 - fade))
             watts = _watts(level, rate_hz / effective, typical_ms)

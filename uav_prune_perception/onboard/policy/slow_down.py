@@ -27,6 +27,9 @@ OFFSET_KEPT = 0.95  # of all offsets, at each switch
 OFFSET_FRAMES = 15  # frames after a switch from which a level's own offset is learnt
 # Jitter of a level ~ latency ** -slope, relative: 0 where it multiplies, 1 where it adds
 # milliseconds, as a scheduler does. It is learnt from levels that ran one after the other.
+# Recalibration at the deadline itself, after Gibbs and Candes (NeurIPS 2021): per frame, at most,
+# and what is left of it at each switch.
+SHIFT_STEP, MOST_SHIFT, SHIFT_KEPT = 0.04, 1.5, 0.8
 SLOPE_START, SLOPE_SHARE, SLOPE_FRAMES = 0.3, 0.4, 60
 
 
@@ -50,6 +53,7 @@ class SlowDown:
         self.frames = 0
         self.offsets = [0.0] * levels
         self.slope = SLOPE_START
+        self.shifts = [0.0] * levels  # in standard deviations; see `calibrate`
         self._last_error = 0.0
         self._streak = 0
         self._bins = [PRIOR_FRAMES * p for p in _normal_bins()]
@@ -76,6 +80,19 @@ class SlowDown:
         if self._since_switch == SLOPE_FRAMES:
             self._learn_slope()
 
+    def calibrate(self, level: int, observed_ms: float, limit_ms: float, profile_ms: list[float]
+                  ) -> None:
+        """Compare one frame of the running level with what was stated for it; before `observe`.
+
+        The whole distribution is learnt over many seconds and shared by all levels. Where it is
+        wrong at the one point that matters, each level is shifted until what is stated is kept.
+        """
+        if level != self._level:
+            return
+        stated = self.probability(level, level, limit_ms, profile_ms)
+        moved = self.shifts[level] + SHIFT_STEP * ((observed_ms <= limit_ms) - stated)
+        self.shifts[level] = max(-MOST_SHIFT, min(MOST_SHIFT, moved))
+
     def probability(self, level: int, active: int, limit_ms: float, profile_ms: list[float]
                     ) -> float:
         """P(latency of ``level`` <= ``limit_ms``), 0..1, having watched ``active``."""
@@ -83,7 +100,8 @@ class SlowDown:
         if not (profile > 0 and limit_ms > 0):
             return 0.0
         centre, spread = self._predictive(level, active, profile_ms)
-        return self._cdf((math.log(limit_ms / profile) - centre) / spread)
+        z = (math.log(limit_ms / profile) - centre) / spread
+        return self._cdf(z + self.shifts[level])
 
     def quantile_ms(self, probability: float, level: int, active: int, profile_ms: list[float]
                     ) -> float:
@@ -141,6 +159,7 @@ class SlowDown:
             ratio = math.log(profile_ms / self._profile_ms)
             self.noise = max(R_MIN, self.noise * math.exp(-2.0 * self.slope * ratio))
         self._former, self._level = self._level, level
+        self.shifts = [SHIFT_KEPT * shift for shift in self.shifts]
         self._profile_ms, self._since_switch = profile_ms, 0
 
     def _learn_slope(self) -> None:
