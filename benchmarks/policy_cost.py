@@ -10,7 +10,7 @@ import tracemalloc
 from dataclasses import dataclass
 from typing import Any
 
-from policy_pilots import ORACLE, pilots
+from policy_pilots import BOUND, ORACLE, pilots
 
 from uav_prune_perception.onboard.policy.base import Decision, Observation
 from uav_prune_perception.onboard.simulation import LatencyTrace, fly, make_world
@@ -45,7 +45,7 @@ def costs(trace: LatencyTrace) -> list[Cost]:
     world = make_world('S1', trace, 0)
     found = []
     for name, make in pilots(world).items():
-        if name == ORACLE or name.startswith('static'):
+        if name in {ORACLE, BOUND} or name.startswith('static'):
             continue
         recorder = _Recorder(make(world))
         fly(world, recorder)

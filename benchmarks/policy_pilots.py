@@ -15,7 +15,7 @@ from uav_prune_perception.onboard.policy.calibrated import CalibratedPolicy
 from uav_prune_perception.onboard.policy.calibrated_options import CalibratedOptions
 from uav_prune_perception.onboard.policy.hysteresis import HysteresisOptions, HysteresisPolicy
 from uav_prune_perception.onboard.policy.pid import PidOptions, PidPolicy
-from uav_prune_perception.onboard.simulation import World, best_schedule
+from uav_prune_perception.onboard.simulation import LOAD_ONLY, World, best_schedule
 from uav_prune_perception.onboard.simulation.baselines import (
     FrameSkipOptions,
     FrameSkipPolicy,
@@ -24,7 +24,7 @@ from uav_prune_perception.onboard.simulation.baselines import (
 )
 from uav_prune_perception.onboard.simulation.flight import Schedule
 
-ORACLE, OURS = 'oracle', 'calibrated'
+ORACLE, BOUND, OURS = 'oracle', 'bound: knows the load, no frame', 'calibrated'
 MAX_EVERY = 4
 Pilot = Callable[[World], Any]
 
@@ -33,6 +33,7 @@ def pilots(world: World) -> dict[str, Pilot]:
     """Name -> maker, for the levels of this world."""
     made: dict[str, Pilot] = {
         ORACLE: best_schedule,
+        BOUND: lambda world: best_schedule(world, LOAD_ONLY),
         OURS: _policy(CalibratedPolicy, CalibratedOptions, max_every=MAX_EVERY),
         'calibrated, no skipping': _policy(CalibratedPolicy, CalibratedOptions),
         'ALERT as published': _policy(AlertPolicy, AlertOptions),

@@ -37,8 +37,8 @@ SILENT_S = 5.0  # a power sensor silent for longer makes careful: see RESERVE_SI
 ENDURANCE_KEEP_W, ENDURANCE_UP_W = 0.6, 0.15
 MARGIN_W = 0.1
 PRICE = 5.0
-LEAST_PATIENCE, MOST_PATIENCE = 0.6, 4.0
-JUDGED_S = 1.5
+LEAST_PATIENCE, MOST_PATIENCE = 0.6, 8.0
+JUDGED_S = 1.0
 UP_GAIN = 1.0
 
 
@@ -140,11 +140,9 @@ class CalibratedPolicy:
             return alarmed
         attainable = max(choice.in_time for choice in choices)
         self._fastest_ms = min(choice.level.latency_ms for choice in choices)
-        self._judge_last_step(o, attainable)
+        self._judge_last_step(o, choices, active)
         wrong = self._obstacle(o, active, active, attainable, keep=True)
         if wrong is not None and wrong[1] != DEADLINE:
-            return self._step_down(o, choices, active, attainable, wrong)
-        if attainable < HOPELESS and wrong is not None:
             return self._step_down(o, choices, active, attainable, wrong)
         self._accumulate(o, choices, active, attainable)
         if self.beliefs.slow_down.frames >= MIN_FRAMES:
@@ -162,10 +160,13 @@ class CalibratedPolicy:
         frames = len(o.frames) * active.every
         mark = min(self.options.deadline_probability, attainable - NEAR_BEST)
         base = self._net(active, mark)
+        hopeless = attainable < HOPELESS  # then answers shall at least be young
         last, self._gains = self._gains, {}
         for choice in choices:
             key = choice.level.index, choice.every
             gain = last.get(key, 0.0) + frames * (self._net(choice, mark) - base)
+            if hopeless and choice.level.latency_ms < active.level.latency_ms:
+                gain += frames * active.worth
             self._gains[key] = max(0.0, gain)
 
     def _net(self, choice: Forecast, mark: float) -> float:
@@ -182,7 +183,7 @@ class CalibratedPolicy:
             choice for choice in choices
             if choice.worth <= active.worth and choice is not active
             and self._gains[choice.level.index, choice.every] >= enough
-            and choice.value > active.value
+            and (choice.value > active.value or attainable < HOPELESS)
         ]
         ready = [c for c in ready
                  if (found := self._obstacle(o, c, active, attainable, keep=False)) is None
@@ -190,23 +191,23 @@ class CalibratedPolicy:
         if not ready:
             return None
         target = max(ready, key=lambda choice: (choice.value, -choice.watts))
+        if attainable < HOPELESS:
+            target = min(ready, key=lambda choice: choice.level.latency_ms)
         self._dwell.stepped_down(o.now_s)
         self._left = (active.level.index, active.every, o.now_s)
         words = (f'{active.name} keeps {self.options.deadline_ms:.0f} ms with '
                  f'{active.in_time:.1%}, {target.name} with {target.in_time:.1%}')
         return self._go(o, active, target, DEADLINE, f'{words}: go to {target.name}')
 
-    def _judge_last_step(self, o: Observation, attainable: float) -> None:
+    def _judge_last_step(self, o: Observation, choices: list[Forecast], active: Forecast) -> None:
         """Was the last step down for something that lasted? Else have more patience."""
         if self._left is None or o.now_s - self._left[2] < JUDGED_S:
             return
-        smoothed = self._smoothed.get(self._left[:2])
+        left = [c for c in choices if (c.level.index, c.every) == self._left[:2]]
         self._left = None
-        if smoothed is None:
-            return
-        mark = min(self.options.deadline_probability, attainable - NEAR_BEST)
-        factor = 1.6 if smoothed >= mark else 0.8
-        self._patience = min(MOST_PATIENCE, max(LEAST_PATIENCE, factor * self._patience))
+        if left:
+            factor = 1.6 if left[0].value > active.value else 0.8
+            self._patience = min(MOST_PATIENCE, max(LEAST_PATIENCE, factor * self._patience))
 
     def _alarm(self, o: Observation, choices: list[Forecast], active: Forecast
                ) -> Decision | None:

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -18,18 +19,38 @@ BIN_C = 0.5
 BUDGET_ROUNDS = 12
 
 
-def best_schedule(world: World) -> Schedule:
+@dataclass(frozen=True)
+class Knowledge:
+    """What a schedule is made from.
+
+    Attributes:
+        blur_s: 0 = every single frame is known; else only how many frames within so many seconds
+            before and after come in time, not which.
+        switch_cost: of a change, in frames' worth.
+    """
+
+    blur_s: float = 0.0
+    switch_cost: float = SWITCH_COST
+
+
+EVERYTHING = Knowledge()
+# The load, past and to come, but no single frame; and some six changes a minute at most. No
+# policy that lives in the present can know more, so this bounds what any can reach.
+LOAD_ONLY = Knowledge(0.5, 3.0)
+
+
+def best_schedule(world: World, knows: Knowledge = EVERYTHING) -> Schedule:
     """Level and divider for each frame that maximise worth on time within all limits.
 
-    Knows every latency, limit and temperature of the flight. A change costs `SWITCH_COST`.
+    Knows every latency, limit and temperature of the flight, or less: see `Knowledge`.
     With a battery, energy gets a price at which the mission is just reached. Dividers are
     valued as if their phase did not matter, which makes them slightly too good or too bad.
     """
     if world.cooler is not None:
-        return _with_heat(world)
+        return _with_heat(world, knows)
     if world.battery is None:
-        return _plain(world, ENERGY_TIE)
-    return _within_budget(world)
+        return _plain(world, ENERGY_TIE, knows)
+    return _within_budget(world, knows)
 
 
 def configurations(world: World) -> list[tuple[int, int]]:
@@ -37,24 +58,38 @@ def configurations(world: World) -> list[tuple[int, int]]:
     return [(level, every) for level in range(len(world.levels)) for every in DIVIDERS]
 
 
-def _rewards(world: World, price: float) -> tuple[np.ndarray, np.ndarray]:
+def _rewards(world: World, price: float, knows: Knowledge) -> tuple[np.ndarray, np.ndarray]:
     """Worth per frame less the price of energy, and watts; both [configurations, frames]."""
     fade, period_s = world.fade(), world.period_s
     rewards, watts = [], []
     for level, every in configurations(world):
         latency_ms = world.latency_ms[level]
-        fits = (latency_ms <= world.deadline_ms) & (latency_ms <= every * period_s * 1e3)
+        fits = _blurred(
+            (latency_ms <= world.deadline_ms) & (latency_ms <= every * period_s * 1e3),
+            round(knows.blur_s / float(np.median(period_s))),
+        )
         fresh = (1.0 - fade**every) / (every * (1.0 - fade))
         draw_w = world.draw_w(level, every)
         allowed = draw_w <= world.power_limit_w
-        worth = np.where(fits & allowed, world.accuracy[level] * fresh, 0.0)
+        worth = np.where(allowed, world.accuracy[level] * fresh * fits, 0.0)
         rewards.append(worth - price * draw_w * period_s)
         watts.append(draw_w)
     return np.array(rewards), np.array(watts)
 
 
-def _plain(world: World, price: float) -> Schedule:
-    rewards, _ = _rewards(world, price)
+def _blurred(fits: np.ndarray, frames: int) -> np.ndarray:
+    """Share of the frames that fit within so many before and after, this one left out."""
+    if not frames:
+        return fits.astype(np.float64)
+    others = np.ones(2 * frames + 1)
+    others[frames] = 0.0
+    found: np.ndarray = np.convolve(fits, others, 'same')
+    return found / np.convolve(np.ones(len(fits)), others, 'same')
+
+
+def _plain(world: World, price: float, knows: Knowledge) -> Schedule:
+    rewards, _ = _rewards(world, price, knows)
+    cost = knows.switch_cost
     count, frames = rewards.shape
     value = np.zeros(count)
     follow = np.empty((frames, count), np.int16)
@@ -62,9 +97,9 @@ def _plain(world: World, price: float) -> Schedule:
     columns = rewards.T.copy()
     for n in range(frames - 1, -1, -1):
         best = int(value.argmax())
-        change = value[best] - SWITCH_COST > value
+        change = value[best] - cost > value
         follow[n] = np.where(change, best, own)
-        value = columns[n] + np.where(change, value[best] - SWITCH_COST, value)
+        value = columns[n] + np.where(change, value[best] - cost, value)
     path = np.empty(frames, np.int64)
     path[0] = int(value.argmax())
     for n in range(1, frames):
@@ -77,28 +112,28 @@ def _schedule(world: World, path: np.ndarray) -> Schedule:
     return Schedule(pairs[path, 0], pairs[path, 1])
 
 
-def _within_budget(world: World) -> Schedule:
+def _within_budget(world: World, knows: Knowledge) -> Schedule:
     """Bisects the price of a joule until the battery lasts."""
     cheap, dear, found = ENERGY_TIE, 1.0, None
     for _ in range(BUDGET_ROUNDS):
         price = math.sqrt(cheap * dear)
-        schedule = _plain(world, price)
+        schedule = _plain(world, price, knows)
         if _spent(fly(world, schedule)) <= world.energy_budget_j:
             dear, found = price, schedule
         else:
             cheap = price
-    return found or _plain(world, dear)
+    return found or _plain(world, dear, knows)
 
 
 def _spent(log: FlightLog) -> float:
     return float(log.energy_j[-1])
 
 
-def _with_heat(world: World) -> Schedule:
+def _with_heat(world: World, knows: Knowledge) -> Schedule:
     """The temperature is part of the state, on a grid; above the trip point nothing counts."""
     assert world.cooler is not None
     cooler = world.cooler
-    rewards, watts = _rewards(world, ENERGY_TIE)
+    rewards, watts = _rewards(world, ENERGY_TIE, knows)
     count, frames = rewards.shape
     grid_c = np.arange(20.0, cooler.trip_c + BIN_C / 2, BIN_C)
     share = (world.period_s / cooler.time_s)[:, None]
@@ -108,7 +143,7 @@ def _with_heat(world: World) -> Schedule:
     own = np.arange(count)[:, None]
     for n in range(frames - 1, -1, -1):
         best = value.argmax(axis=0)
-        top = value[best, np.arange(len(grid_c))] - SWITCH_COST
+        top = value[best, np.arange(len(grid_c))] - knows.switch_cost
         change = top > value
         follow[n] = np.where(change, best, own)
         ahead = np.where(change, top, value)

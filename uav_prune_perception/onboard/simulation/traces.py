@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -31,6 +31,16 @@ class LatencyTrace:
     accuracy: tuple[float, ...]
     latency_ms: dict[str, np.ndarray]
     origin: str = ''
+
+    def half(self, second: bool) -> LatencyTrace:
+        """The first half of every condition's frames (to tune on), or the second (to judge by)."""
+        kept = {
+            name: values[:, values.shape[1] // 2:] if second
+            else values[:, : values.shape[1] // 2]
+            for name, values in self.latency_ms.items()
+        }
+        note = f'{self.origin}; {"second" if second else "first"} half of the frames'
+        return replace(self, latency_ms=kept, origin=note)
 
     def scaled(self, heaviest_ms: float) -> LatencyTrace:
         """All times multiplied so that the heaviest level's quiet median is ``heaviest_ms``."""
