@@ -55,7 +55,8 @@ def _goals(flights: Flights, scenarios: list[str]) -> str:
         bound = mean(ours, 'covered')
         switches, recovery = mean(ours, 'switches_per_min'), mean(ours, 'recovery_s')
         cells = [
-            _cell(f'{score:+.2%}', score < -0.02), f'{bound_score:+.2%}', _cell(f'{energy:+.1%}', energy > 0.03),
+            _cell(f'{score:+.2%}', score < -0.02), f'{bound_score:+.2%}',
+            _cell(f'{energy:+.1%}', energy > 0.03),
             _cell(f'{late:.2%}', late > CAP.get(name, 1.0)), f'{limits:.2%}',
             _cell(f'{100 * stated:+.2f}', abs(stated) > 0.01),
             _cell(f'{bound:.1%}', abs(bound - COMPARED) > 0.01),

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from uav_prune_perception import __version__
 
-from . import build, profile
+from . import build, profile, simulate, telemetry
 
 PRUNE_EXAMPLES = """\
 examples:
@@ -44,6 +44,8 @@ def build_parser() -> argparse.ArgumentParser:
     _add_reports(commands, common)
     build.add_parser(commands, common)
     profile.add_parser(commands, common)
+    telemetry.add_parser(commands, common)
+    simulate.add_parser(commands, common)
     doctor = commands.add_parser(
         'doctor', parents=[common], help='what works on this machine, and how to mend the rest'
     )

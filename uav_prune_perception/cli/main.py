@@ -26,6 +26,8 @@ COMMANDS = {
     'doctor': ('doctor', 'run_doctor'),
     'build': ('build', 'run_build'),
     'profile': ('profile', 'run_profile'),
+    'telemetry': ('telemetry', 'run_telemetry'),
+    'simulate': ('simulate', 'run_simulate'),
 }
 
 

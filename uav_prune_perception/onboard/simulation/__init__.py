@@ -11,7 +11,7 @@ from .traces import LatencyTrace, made_up_trace, read_trace, write_trace
 from .world import SimulatedLevel, World
 
 __all__ = [
-    'LOAD_ONLY', 'SCENARIOS', 'Comparison', 'FlightLog', 'Knowledge', 'LatencyTrace', 'Metrics', 'SimulatedLevel', 'World',
-    'best_schedule', 'compare', 'fly', 'made_up_trace', 'make_world', 'measure', 'read_trace',
-    'write_trace',
+    'LOAD_ONLY', 'SCENARIOS', 'Comparison', 'FlightLog', 'Knowledge', 'LatencyTrace', 'Metrics',
+    'SimulatedLevel', 'World', 'best_schedule', 'compare', 'fly', 'made_up_trace', 'make_world',
+    'measure', 'read_trace', 'write_trace',
 ]
