@@ -129,5 +129,5 @@ def test_a_network_without_batchnorm_is_refused_before_training(
 
     monkeypatch.setattr(Stages, 'fresh_network', plain)
     job = recipe(tmp_path, *L1RR, *classifier(tmp_path), 'prune.min_channels=2')
-    with pytest.raises(MethodError, match='no BatchNorm with a scale'):
+    with pytest.raises(MethodError, match='no channel that can be cut has a BatchNorm'):
         build(job, tmp_path)
