@@ -52,7 +52,8 @@ def add_parser(commands: Any, common: argparse.ArgumentParser) -> None:
     parser.add_argument('--seed', type=int, default=0)
     parser.add_argument('--duration', type=float, default=300.0, metavar='S', help='default 300')
     parser.add_argument(
-        '--max-every', type=int, default=1, metavar='N', help='calibrated may take every N-th image'
+        '--max-every', type=int, default=1, metavar='N',
+        help='calibrated may take only every N-th image',
     )
     parser.add_argument('--json', action='store_true', help='print every figure as JSON')
     parser.add_argument('--list', action='store_true', help='print the scenarios and end')
