@@ -21,6 +21,8 @@ from rclpy.signals import SignalHandlerOptions
 # glibc's mallopt parameters (malloc.h).
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3
 
+LOOK_S = 0.5  # how often the end is looked for besides waiting for it
+
 
 def keep_image_memory() -> None:
     """Let glibc keep freed image buffers.
@@ -72,9 +74,13 @@ def run(make_node: Callable[[threading.Event], Node], args: list[str] | None = N
     executor.add_node(node)
     spinner = _Spinner(executor, stop)
     spinner.start()
-    stop.wait()
-    executor.shutdown()
+    # The kernel may hand a signal to any thread, and only this one runs Python's handlers: without
+    # a limit, it might sleep through the end.
+    while not stop.wait(LOOK_S):
+        pass
+    executor.wake()
     spinner.join()
+    executor.shutdown()
     close = getattr(node, 'close', None)
     if close is not None:
         close()
@@ -84,7 +90,11 @@ def run(make_node: Callable[[threading.Event], Node], args: list[str] | None = N
 
 
 class _Spinner(threading.Thread):
-    """Spins an executor; an exception out of a callback ends the process."""
+    """Spins an executor; an exception out of a callback ends the process.
+
+    It ends between two callbacks: shutting an executor down from outside takes away what the
+    callback in work may be about to use.
+    """
 
     def __init__(self, executor: SingleThreadedExecutor, stop: threading.Event) -> None:
         super().__init__(name='executor', daemon=True)
@@ -93,7 +103,8 @@ class _Spinner(threading.Thread):
 
     def run(self) -> None:
         try:
-            self._executor.spin()
+            while not self._stop_event.is_set():
+                self._executor.spin_once(timeout_sec=LOOK_S)
         except ExternalShutdownException:
             pass
         except Exception:
