@@ -137,13 +137,13 @@ def signal_at_start(pilot: Pilot, dice: random.Random) -> None:
     try:
         code = other.wait(20)
     except subprocess.TimeoutExpired:
-        pilot.violations.append('the second node hangs after a signal')
+        pilot.blame('the second node hangs after a signal')
         other.kill()
         other.wait()
         return
     # Before Python has come to the node's handlers, the signals do what they always do.
     if code not in (0, 1, 130, -signal.SIGINT, -signal.SIGTERM):
-        pilot.violations.append(f'the second node ended with {code}')
+        pilot.blame(f'the second node ended with {code}')
 
 
 FAULTS: dict[str, Callable[[Pilot, random.Random], None]] = {

@@ -97,6 +97,11 @@ class Pilot:
         self.node.destroy_node()
         rclpy.try_shutdown()
 
+    def blame(self, what: str) -> None:
+        """Note something that must not be."""
+        self.violations.append(what)
+        print(f'violation: {what}', file=sys.stderr, flush=True)
+
     # --- the process
 
     def start(self, log: Path | None = None) -> subprocess.Popen[bytes]:
@@ -122,12 +127,12 @@ class Pilot:
         try:
             code = self.process.wait(LIMIT_S)
         except subprocess.TimeoutExpired:
-            self.violations.append(f'hangs after signal {number}')
+            self.blame(f'hangs after signal {number}')
             self.process.kill()
             self.process.wait()
             return
         if code != 0:
-            self.violations.append(f'exit code {code} after signal {number}')
+            self.blame(f'exit code {code} after signal {number}')
         self._look_at_log()
 
     def restart(self, number: int) -> None:
@@ -155,11 +160,11 @@ class Pilot:
     def call(self, client: Any, request: Any, what: str) -> Any:
         """The answer, or None and a violation."""
         if not self.wait_until(client.service_is_ready, LIMIT_S):
-            self.violations.append(f'{what}: no service')
+            self.blame(f'{what}: no service')
             return None
         future = client.call_async(request)
         if not self.wait_until(future.done, LIMIT_S):
-            self.violations.append(f'{what}: no answer')
+            self.blame(f'{what}: no answer')
             return None
         return future.result()
 
@@ -181,7 +186,7 @@ class Pilot:
     def set_many(self, groups: list[list[Any]]) -> None:
         """Many changes of parameters at once; each must be answered."""
         if not self.wait_until(self._set.service_is_ready, LIMIT_S):
-            self.violations.append('set_parameters: no service')
+            self.blame('set_parameters: no service')
             return
         for start in range(0, len(groups), AT_ONCE):
             futures = [
@@ -192,7 +197,7 @@ class Pilot:
                 lambda futures=futures: all(f.done() for f in futures), LIMIT_S
             )
             if not answered:
-                self.violations.append('set_parameters: no answer')
+                self.blame('set_parameters: no answer')
 
     def recover(self) -> None:
         """From whatever state, fly and see detections again; the engines may need some tries."""
@@ -212,18 +217,18 @@ class Pilot:
                 lambda before=before: self.detections > before, 5.0
             ):
                 return
-        self.violations.append(f'no detections any more; state {self.state()}')
+        self.blame(f'no detections any more; state {self.state()}')
 
     # --- what must hold
 
     def check(self, after: str) -> None:
         """Whether it lives, talks and has logged no traceback."""
         if self.process.poll() is not None:
-            self.violations.append(f'died with {self.process.returncode} after {after}')
+            self.blame(f'died with {self.process.returncode} after {after}')
             self.process = self.start()
             self._heard_s = time.monotonic()
         if time.monotonic() - self._heard_s > SILENCE_S:
-            self.violations.append(f'no diagnostics for {SILENCE_S:.0f} s after {after}')
+            self.blame(f'no diagnostics for {SILENCE_S:.0f} s after {after}')
             self._heard_s = time.monotonic()
         self._look_at_log(after)
         if time.monotonic() - self._sampled_s > 1.0:
@@ -237,7 +242,7 @@ class Pilot:
         for word in ('Traceback', 'broke', 'Error: ', 'left behind'):
             if word in text:
                 line = text.index(word)
-                self.violations.append(f'log after {after}: {text[max(0, line - 200):line + 900]}')
+                self.blame(f'log after {after}: {text[max(0, line - 200):line + 900]}')
                 return
 
     def _on_stats(self, camera: str) -> Callable[[DiagnosticStatus], None]:
@@ -246,9 +251,9 @@ class Pilot:
             counters = {name: int(values[name]) for name in ('received', *PARTS)}
             self.stats_checked += 1
             if counters['received'] != sum(counters[name] for name in PARTS):
-                self.violations.append(f'{camera or "all"}: counters do not add up: {counters}')
+                self.blame(f'{camera or "all"}: counters do not add up: {counters}')
             if min(counters.values()) < 0:
-                self.violations.append(f'{camera or "all"}: a counter is negative: {counters}')
+                self.blame(f'{camera or "all"}: a counter is negative: {counters}')
             before = self._seen.get(camera, {})
             if not camera:
                 restarted = counters['received'] < before.get('received', 0)
@@ -264,7 +269,7 @@ class Pilot:
     def _on_detections(self, message: Detection2DArray) -> None:
         self.detections += 1
         if len(message.detections) != 1:
-            self.violations.append(f'{len(message.detections)} detections instead of 1')
+            self.blame(f'{len(message.detections)} detections instead of 1')
 
     # --- the cameras
 

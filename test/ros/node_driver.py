@@ -221,13 +221,20 @@ class NodeProcess:
     """The node, running."""
 
     def __init__(
-        self, name: str, log: Path, namespace: str = '', **parameters: Any
+        self,
+        name: str,
+        log: Path,
+        namespace: str = '',
+        remaps: tuple[str, ...] = (),
+        **parameters: Any,
     ) -> None:
         self.name, self.log = name, log
         command = [
             sys.executable, '-m', 'uav_prune_perception.ros.perception_node',
             '--ros-args', '-r', f'__node:={name}', '-r', f'__ns:={namespace or "/"}',
         ]
+        for remap in remaps:
+            command += ['-r', remap]
         for key, value in parameters.items():
             command += ['-p', f'{key.replace("__", ".")}:={value}']
         with log.open('wb') as stream:
@@ -251,10 +258,14 @@ class NodeProcess:
 
 @contextmanager
 def running_node(
-    name: str, folder: Path, namespace: str = '', **parameters: Any
+    name: str,
+    folder: Path,
+    namespace: str = '',
+    remaps: tuple[str, ...] = (),
+    **parameters: Any,
 ) -> Iterator[tuple[NodeProcess, Driver]]:
     """A node process and its driver; the node's log is shown when the test fails."""
-    node = NodeProcess(name, folder / f'{name}.log', namespace, **parameters)
+    node = NodeProcess(name, folder / f'{name}.log', namespace, remaps, **parameters)
     driver = Driver(name, namespace)
     try:
         yield node, driver

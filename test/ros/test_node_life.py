@@ -19,6 +19,8 @@ from node_driver import (
     image_message,
     running_node,
 )
+from rclpy.qos import ReliabilityPolicy
+from sensor_msgs.msg import Image
 from tiny_ladder import make_classification_ladder, make_detection_ladder, scene
 from vision_msgs.msg import Classification
 
@@ -97,16 +99,23 @@ def test_a_classification_ladder_publishes_classes(dds, tmp_path):
     parameters = {
         'ladder__path': tmp_path / 'ladder', 'class_id_format': 'name',
         'use_sim_time': True,  # and no /clock: neither work nor reports may wait for it
+        # QoS is overridden by the topic's real name.
+        'qos_overrides./camera/picture.subscription.reliability': 'reliable',
+        'qos_overrides./sorter/classification.publisher.depth': 2,
     }
-    with running_node('sorter', tmp_path, **parameters) as (_, driver):
+    remaps = ('image:=/camera/picture',)
+    with running_node('sorter', tmp_path, remaps=remaps, **parameters) as (node, driver):
         reach(driver, 'active')
         answers: list[Classification] = []
         driver.listen(Classification, '/sorter/classification', answers, 10)
-        driver.wait_for_camera()
+        images = driver.create_publisher(Image, '/camera/picture', 1)
+        driver.wait_until(images.get_subscription_count, 'subscription to /camera/picture')
+        (ours,) = driver.get_subscriptions_info_by_topic('/camera/picture')
+        assert ours.qos_profile.reliability == ReliabilityPolicy.RELIABLE
         message = image_message(np.full((60, 80, 3), (250, 10, 10), np.uint8), 'rgb8')
 
         def ask() -> list[Classification]:
-            driver.images.publish(message)
+            images.publish(message)
             return answers
 
         answer = driver.wait_until(ask, 'classification')[0]
@@ -115,6 +124,7 @@ def test_a_classification_ladder_publishes_classes(dds, tmp_path):
         assert sum(r.score for r in answer.results) == pytest.approx(1.0, abs=1e-5)
         status = driver.component('inference', lambda s: s.message.startswith('p95'))
         assert status.level == DiagnosticStatus.OK
+        assert '[sorter.level_control]: level 100' in node.output()  # who in the node said it
 
 
 def test_without_a_usable_level_the_node_goes_inactive_and_says_so(dds, tmp_path):

@@ -11,24 +11,33 @@ PACKAGE = 'uav_prune_perception'
 
 
 class RosLogHandler(logging.Handler):
-    """Hands records on to a ROS logger, with their severity."""
+    """Hands records on to a ROS logger, with their severity.
+
+    The component comes along: what ``onboard.level_control`` logs, ROS shows as
+    ``perception.level_control``, and its level can be set for itself.
+    """
 
     def __init__(self, logger: Any) -> None:
         super().__init__()
-        self._logger = logger
+        self._parent = logger
+        self._children: dict[str, Any] = {}
 
     def emit(self, record: logging.LogRecord) -> None:
         """Log one record."""
         try:
+            component = record.name.rpartition('.')[2]
+            if component not in self._children:
+                self._children[component] = self._parent.get_child(component)
+            logger = self._children[component]
             # rclpy remembers one severity per calling line: each needs a line of its own.
             if record.levelno >= logging.ERROR:
-                self._logger.error(self.format(record))
+                logger.error(self.format(record))
             elif record.levelno >= logging.WARNING:
-                self._logger.warning(self.format(record))
+                logger.warning(self.format(record))
             elif record.levelno >= logging.INFO:
-                self._logger.info(self.format(record))
+                logger.info(self.format(record))
             else:
-                self._logger.debug(self.format(record))
+                logger.debug(self.format(record))
         except Exception:
             self.handleError(record)
 

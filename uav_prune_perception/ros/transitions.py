@@ -20,7 +20,8 @@ Transition = Callable[[NodeT, LifecycleState], TransitionCallbackReturn]
 
 # What the user can mend and then try again: the node goes back to the state it came from.
 # (LadderError and UnknownLevel are ValueErrors, as are the policy's and the pipeline's.)
-FIXABLE = (EngineError, NoUsableLevel, ParameterException, ValueError)
+# InterruptedError: the process was asked to end meanwhile.
+FIXABLE = (EngineError, InterruptedError, NoUsableLevel, ParameterException, ValueError)
 
 
 def transition(callback: Transition[NodeT]) -> Transition[NodeT]:
