@@ -23,6 +23,7 @@ from lifecycle_msgs.msg import Transition
 from lifecycle_msgs.srv import ChangeState, GetState
 from rcl_interfaces.srv import SetParametersAtomically
 from rclpy.executors import SingleThreadedExecutor
+from rclpy.parameter import Parameter
 from rclpy.qos import qos_profile_sensor_data
 from rosgraph_msgs.msg import Clock
 from sensor_msgs.msg import BatteryState, Image
@@ -206,7 +207,11 @@ class Pilot:
             'unconfigured': ('configure', 'activate'), 'inactive': ('activate', 'cleanup'),
             'active': (),
         }
+        # A storm of parameters may have changed it, which is right while nothing is loaded.
+        path = Parameter('ladder.path', value=str(self.ladder)).to_parameter_msg()
         for _ in range(30):
+            if self.state() == 'unconfigured':
+                self.set_many([[path]])
             for name in ways.get(self.state(), ()):
                 if not self.transition(name):
                     continue
