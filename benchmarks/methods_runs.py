@@ -156,7 +156,7 @@ class Bench:
             'prune': {
                 'method': contender.method, 'options': contender.options,
                 'levels': [{'kept_macs': 1 - cut}], 'from': 'dense', 'min_channels': 2,
-                'max_cut': 0.9, 'recalibrate_batches': CALIBRATION,
+                'max_cut': 0.9, 'recalibrate_batches': CALIBRATION, **contender.prune,
             },
             'finetune': {
                 **self.setting.fit(1 - sum(parts.values())), 'distil': contender.distil,

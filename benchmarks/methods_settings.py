@@ -84,6 +84,7 @@ class Contender:
         allocation: `prune.allocation`.
         parts: share of the budget by phase of the recipe; the rest is for ``finetune``.
         distil: the dense network teaches.
+        prune: further keys of `prune`.
         note: what a reader must know to judge the row.
         settings: the only ones in which it runs; none named: in all.
     """
@@ -95,6 +96,7 @@ class Contender:
     allocation: str | None = None
     parts: dict[str, float] = field(default_factory=dict)
     distil: bool = False
+    prune: dict[str, Any] = field(default_factory=dict)
     note: str = ''
     settings: tuple[str, ...] = ()
 
@@ -171,6 +173,12 @@ CONTENDERS = (
               note='from scratch, as the paper has it', settings=('gpu_full',)),
     Contender('L1RR', 'method', 'l1rr', parts={'sparse': 1 / 3}, note=THIRD),
     Contender('DAAR', 'method', 'daar', {'probe_epochs': 1}, note='probe training on top'),
+    Contender('elimination', 'ours', 'elimination', allocation='uniform',
+              prune={'reconstruct': True}, note='least squares in place of labels'),
+    Contender('ACP budgeted', 'ours', 'acp', parts={'search': 0.0},
+              note='searched without training'),
+    Contender('recommended', 'ours', 'acp', parts={'search': 0.0}, distil=True,
+              note='ACP budgeted and distillation'),
     Contender('TP magnitude', 'Torch-Pruning', 'magnitude'),
     Contender('TP BN scale', 'Torch-Pruning', 'bn_scale'),
     Contender('TP group norm', 'Torch-Pruning', 'group_norm'),

@@ -20,7 +20,8 @@ from uav_prune_perception.training.classification_task import ClassificationTask
 from uav_prune_perception.training.task import TrainingError
 
 SEARCH = ('prune.method=acp', 'train.epochs=1', 'prune.min_channels=1', 'search.batch_size=4',
-          'search.threads=1', 'prune.options.particles=3', 'prune.options.cycles=1')
+          'search.threads=1', 'prune.options.particles=3', 'prune.options.cycles=1',
+          'prune.options.images=4', 'prune.options.pictures=4')
 
 
 def job(folder: Path, mode: str, *more: str) -> Any:
@@ -74,6 +75,7 @@ def test_the_papers_modes_search_inner_widths_of_a_classifier(
     assert all(a == b for name, (a, b) in kept.items() if name not in inner), 'streams stay whole'
 
 
+@pytest.mark.slow
 def test_a_detector_in_the_papers_mode_by_recipe_alone(tmp_path: Path) -> None:
     (level,) = build(job(tmp_path, 'as_intended', 'prune.levels=[{kept_macs: 0.6}]'), tmp_path)
     assert level.kept_macs < 1.0

@@ -8,6 +8,7 @@ import multiprocessing
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
+from types import TracebackType
 
 import torch
 
@@ -19,52 +20,73 @@ TRIES = 3
 _judge: Judge | None = None
 
 
-def judge_all(
-    candidates: Sequence[Candidate], judge: Judge, workers: int = 1
-) -> Iterator[tuple[Candidate, Judgement]]:
-    """Judge every candidate; results come in the order in which they are ready.
+class JudgePool:
+    """Judges candidates here, or in processes that live as long as the pool.
 
     Args:
-        candidates: to be judged, each apart from the others.
         judge: goes to each worker once, as a pickle.
         workers: processes; 1 judges here. Each has one torch thread.
-
-    Raises:
-        MethodError: workers died (out of memory, killed) again and again.
     """
-    if workers <= 1 or len(candidates) <= 1:
-        for candidate in candidates:
-            yield candidate, judge(candidate)
-        return
-    left = {candidate.index: candidate for candidate in candidates}
-    for _ in range(TRIES):
-        try:
-            for candidate, judgement in _by_workers(list(left.values()), judge, workers):
-                del left[candidate.index]
-                yield candidate, judgement
-        except BrokenProcessPool:
-            continue  # what is left goes to new workers
-        return
-    raise MethodError(
-        f'worker processes died {TRIES} times while judging candidates (out of memory?); '
-        'lower search.workers. What was judged is kept.'
-    )
 
+    def __init__(self, judge: Judge, workers: int = 1) -> None:
+        self._judge, self._workers = judge, workers
+        self._executor: ProcessPoolExecutor | None = None
 
-def _by_workers(
-    candidates: Sequence[Candidate], judge: Judge, workers: int
-) -> Iterator[tuple[Candidate, Judgement]]:
-    # A forked copy of torch's threads hangs; a spawned process starts clean
-    context = multiprocessing.get_context('spawn')
-    pool = ProcessPoolExecutor(
-        min(workers, len(candidates)), context, initializer=_begin, initargs=(judge,)
-    )
-    try:
-        futures = {pool.submit(_work, candidate): candidate for candidate in candidates}
+    def __enter__(self) -> JudgePool:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._drop()
+
+    def judged(self, candidates: Sequence[Candidate]) -> Iterator[tuple[Candidate, Judgement]]:
+        """Judge each apart from the others; results come in the order in which they are ready.
+
+        What a worker had in hand when it died goes to new workers.
+
+        Raises:
+            MethodError: workers died (out of memory, killed) again and again.
+        """
+        if self._workers <= 1:
+            for candidate in candidates:
+                yield candidate, self._judge(candidate)
+            return
+        left = {candidate.index: candidate for candidate in candidates}
+        for _ in range(TRIES):
+            try:
+                for candidate, judgement in self._by_workers(list(left.values())):
+                    del left[candidate.index]
+                    yield candidate, judgement
+            except BrokenProcessPool:
+                self._drop()
+                continue
+            return
+        raise MethodError(
+            f'worker processes died {TRIES} times while judging candidates (out of memory?); '
+            'lower search.workers. What was judged is kept.'
+        )
+
+    def _by_workers(
+        self, candidates: Sequence[Candidate]
+    ) -> Iterator[tuple[Candidate, Judgement]]:
+        if self._executor is None:
+            # A forked copy of torch's threads hangs; a spawned process starts clean
+            self._executor = ProcessPoolExecutor(
+                self._workers, multiprocessing.get_context('spawn'), initializer=_begin,
+                initargs=(self._judge,),
+            )
+        futures = {self._executor.submit(_work, candidate): candidate for candidate in candidates}
         for future in as_completed(futures):
             yield futures[future], future.result()
-    finally:
-        pool.shutdown(wait=False, cancel_futures=True)
+
+    def _drop(self) -> None:
+        if self._executor is not None:
+            self._executor.shutdown(wait=False, cancel_futures=True)
+            self._executor = None
 
 
 def _begin(judge: Judge) -> None:

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import copy
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -37,7 +37,7 @@ from .interfaces import (
     Verdict,
 )
 from .judging import WORST, Candidate, Judge, Judgement, NetworkJudge
-from .judging_pool import judge_all
+from .judging_pool import JudgePool
 from .stages import Stages
 
 STATE = 'search.json'
@@ -119,13 +119,14 @@ class Generations:
         self._resume()
         self.context.reporter.phase(f'{self.context.level}: searching widths', self.expected)
         self.context.reporter.step(len(self._records))
-        while True:
-            self._began = self.run.state_dict()
-            proposals = self.run.propose()
-            if not proposals:
-                break
-            self.run.tell(self._round(proposals))
-            self._first += len(proposals)
+        with JudgePool(self.judge, self.workers) as pool:
+            while True:
+                self._began = self.run.state_dict()
+                proposals = self.run.propose()
+                if not proposals:
+                    break
+                self.run.tell(self._round(proposals, pool))
+                self._first += len(proposals)
         if self._best is None:
             faults = [record['fault'] for record in self._records]
             raise MethodError(
@@ -138,11 +139,11 @@ class Generations:
         """Where the weights of the best candidate lie."""
         return self.folder / f'best-{index}.safetensors'
 
-    def _round(self, proposals: Any) -> list[Verdict]:
+    def _round(self, proposals: Sequence[Proposal], pool: JudgePool) -> list[Verdict]:
         indexed = dict(enumerate(proposals, self._first))
         judged = {record['index']: record for record in self._records}
         todo = [self._candidate(i, p) for i, p in indexed.items() if i not in judged]
-        for candidate, judgement in judge_all(todo, self.judge, self.workers):
+        for candidate, judgement in pool.judged(todo):
             self._note(candidate.index, indexed[candidate.index], judgement)
         judged = {record['index']: record for record in self._records}
         return [self._verdict(judged[index], p.keep) for index, p in indexed.items()]

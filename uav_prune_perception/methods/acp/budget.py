@@ -19,6 +19,7 @@ from uav_prune_perception.methods.interfaces import Bounds, Keep, LevelContext
 from .space import Layer
 from .swarm import Widths
 
+ROOM = 0.9  # of the budget: narrower than this there is nothing left to choose
 STEPS = 256  # from the wanted widths to either end
 
 
@@ -81,6 +82,17 @@ class BudgetMender:
         return {
             group.name: mask for name, mask in keep.items() for group in self._layers[name].groups
         }
+
+
+def suffices(layers: Sequence[Layer], context: LevelContext) -> bool:
+    """Whether the narrowest of ``layers`` alone bring the network below the budget."""
+    if not layers:
+        return False
+    narrowest = {
+        group.name: torch.arange(group.width) < context.bounds[group.name].least
+        for layer in layers for group in layer.groups
+    }
+    return context.asked.cost(narrowest) <= ROOM * context.asked.target
 
 
 def _bounds(layer: Layer, context: LevelContext) -> Bounds:

@@ -24,7 +24,7 @@ from uav_prune_perception.methods.interfaces import (
 )
 from uav_prune_perception.methods.surgeon.takeover import Surgeon
 
-from .budget import BudgetMender
+from .budget import BudgetMender, suffices
 from .clusters import cluster_width, distances, mean_feature_maps
 from .options import AcpOptions
 from .space import inherited, searched_layers
@@ -45,7 +45,9 @@ class AcpRun:
 
     def __init__(self, options: AcpOptions, context: LevelContext, scores: Scores | None) -> None:
         self.options, self.context = options, context
-        self.layers = searched_layers(context.model, context.graph, options.searched)
+        self.layers = searched_layers(context.model, context.graph, options.layers or 'inner')
+        if options.budgeted and options.layers is None and not suffices(self.layers, context):
+            self.layers = searched_layers(context.model, context.graph, 'all')
         if not self.layers:
             raise MethodError(
                 'no layer to search: every group has several producers; give '

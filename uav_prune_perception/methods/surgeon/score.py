@@ -10,7 +10,7 @@ from uav_prune_perception.methods.interfaces import LevelContext, Scores
 
 from .elimination import elimination_scores
 from .readings import collect_readings
-from .takeover import BATCH_SIZE, BATCHES
+from .takeover import calibration
 
 
 class EliminationScore:
@@ -23,7 +23,7 @@ class EliminationScore:
 
     def score(self, context: LevelContext) -> Scores:
         """Float64 [width] of every group."""
-        batches = context.task.calibration_batches(BATCHES, BATCH_SIZE)
+        batches = calibration(context.task)
         readings = collect_readings(context.model, context.graph, batches)
         scores = {
             group.name: elimination_scores(readings[group.name], group.width)

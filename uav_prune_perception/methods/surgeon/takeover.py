@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from uav_prune_perception.channels import ChannelGraph
 from uav_prune_perception.methods.interfaces import Keep, LevelContext
+from uav_prune_perception.training.task import LearningTask
 
 from .elimination import taken_over
 from .readings import Reading, collect_readings
@@ -35,10 +36,7 @@ class Surgeon:
     @classmethod
     def of(cls, context: LevelContext) -> Surgeon:
         """Of the network that a level is cut from, by pictures of the train split."""
-        return cls.look(
-            context.model, context.graph,
-            list(context.task.calibration_batches(BATCHES, BATCH_SIZE)),
-        )
+        return cls.look(context.model, context.graph, calibration(context.task))
 
     @classmethod
     def look(cls, model: nn.Module, graph: ChannelGraph, batches: Sequence[Tensor]) -> Surgeon:
@@ -70,6 +68,13 @@ class Surgeon:
                 old = changed.get(parameter, self.weights[parameter])
                 changed[parameter] = _columns_replaced(old, index, taken_over(reading, mask))
         return changed
+
+
+def calibration(task: LearningTask) -> list[Tensor]:
+    """Pictures of the train split that moments are measured on, none of them twice."""
+    pictures = min(BATCHES * BATCH_SIZE, task.steps_per_epoch(1))
+    size = min(BATCH_SIZE, pictures)
+    return list(task.calibration_batches(pictures // size, size))
 
 
 def _columns_replaced(weight: Tensor, index: Tensor, columns: Tensor) -> Tensor:
