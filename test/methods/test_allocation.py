@@ -9,7 +9,13 @@ from itertools import pairwise
 import pytest
 import torch
 
-from uav_prune_perception.methods.allocation import GlobalThreshold, Uniform, group_bounds
+from uav_prune_perception.channels import ChannelGraph
+from uav_prune_perception.methods.allocation import (
+    GlobalThreshold,
+    InnerUniform,
+    Uniform,
+    group_bounds,
+)
 from uav_prune_perception.methods.interfaces import (
     Bounds,
     Budget,
@@ -20,6 +26,7 @@ from uav_prune_perception.methods.interfaces import (
     RatioAllocator,
     Scores,
 )
+from uav_prune_perception.networks.resnet_cifar import CifarResNet
 
 WIDTHS = {'a': 16, 'b': 32, 'c': 48, 'd': 64, 'e': 64}
 ALLOCATORS = [GlobalThreshold(), Uniform()]
@@ -135,3 +142,27 @@ def test_tied_channels_count_as_one_choice() -> None:
     limits = group_bounds(32, 4, 32, min_channels=6, round_to=8, max_cut=1.0)
     assert limits.least == 2, '6 channels are 2 choices of 4'
     assert limits.round_to == 2, '8 channels are 2 choices of 4'
+
+
+def test_inner_leaves_streams_whole_until_the_budget_needs_them() -> None:
+    model = CifarResNet(4, depth=8, shortcut='B').eval()
+    graph = ChannelGraph.trace(model, torch.rand(1, 3, 16, 16), trial=False)
+    full = graph.cost().macs
+    streams = {group.name for group in graph.groups if len(group.producers) > 1}
+    scores = {group.name: torch.rand(group.width) for group in graph.groups}
+
+    def kept(share: float) -> dict[str, float]:
+        budget = Budget('macs', share * full, full, lambda keep: graph.cost(keep).macs)
+        context = LevelContext(
+            model, graph, None, {group.name: Bounds(2) for group in graph.groups}, budget, 'x', 0,
+            None, model, graph.cost(),
+        )
+        keep = InnerUniform().allocate(scores, budget, context)
+        assert budget.miss(keep) <= 0.01
+        return {name: float(mask.float().mean()) for name, mask in keep.items()}
+
+    assert streams
+    some = kept(0.6)
+    assert all(some[name] == 1.0 for name in streams)
+    assert all(share < 0.8 for name, share in some.items() if name not in streams)
+    assert any(kept(0.1)[name] < 1.0 for name in streams)

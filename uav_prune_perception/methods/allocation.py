@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 import math
 from collections.abc import Callable, Iterable, Mapping
@@ -69,6 +70,29 @@ class Uniform:
             }
 
         return reach(order, budget, at, steps=self.steps)
+
+
+@dataclass(frozen=True)
+class InnerUniform:
+    """The same share of every inner group stays; residual streams stay whole where that suffices.
+
+    A stream (a group with several producers) is read by every block behind it. What a budget
+    cannot get from inside the branches is taken from all groups alike.
+    """
+
+    def allocate(self, scores: Scores, budget: Budget, context: LevelContext) -> Keep:
+        """See `RatioAllocator`."""
+        streams = {group.name: group for group in context.graph.groups if len(group.producers) > 1}
+        whole = {
+            name: Bounds(streams[name].width) if name in streams else bounds
+            for name, bounds in context.bounds.items()
+        }
+        try:
+            return Uniform().allocate(
+                scores, budget, dataclasses.replace(context, bounds=whole)
+            )
+        except MethodError:
+            return Uniform().allocate(scores, budget, context)
 
 
 class Ranking:

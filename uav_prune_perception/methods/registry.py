@@ -16,7 +16,7 @@ from pydantic import BaseModel, ValidationError, create_model
 
 from .acp.method import acp
 from .adasp import adasp, asfp, sfp
-from .allocation import GlobalThreshold, Uniform
+from .allocation import GlobalThreshold, InnerUniform, Uniform
 from .daar.method import daar
 from .fpgm import GeometricMedian
 from .interfaces import Method, MethodError, RatioAllocator
@@ -53,6 +53,7 @@ METHODS: dict[str, Factory] = {
 }
 ALLOCATORS: dict[str, Callable[[], RatioAllocator]] = {
     'global': GlobalThreshold,
+    'inner': InnerUniform,
     'uniform': Uniform,
 }
 
