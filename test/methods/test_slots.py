@@ -12,6 +12,7 @@ import torch
 from tiny_job import Quiet, build
 from tiny_job import classifier as recipe
 from torch import Tensor, nn
+from torch.utils.flop_counter import FlopCounterMode
 
 from uav_prune_perception.channels import branch_magnitude, load_pruned, magnitude
 from uav_prune_perception.methods.allocation import GlobalThreshold
@@ -131,8 +132,9 @@ def check(levels: list[Any], asked: list[float]) -> None:
     for level in levels:
         again = load_pruned(dense, level.files['plan.json'].parent).eval()
         picture = torch.rand(1, 3, 16, 16)
-        with torch.no_grad():
+        with FlopCounterMode(display=False) as counter, torch.no_grad():
             torch.testing.assert_close(again(picture), level.model(picture))
+        assert counter.get_total_flops() / 4 == pytest.approx(level.macs, rel=1e-3)
 
 
 @pytest.mark.parametrize('start', ['previous', 'dense'])
