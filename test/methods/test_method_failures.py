@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 import torch
-from test_slots import Search, Sparse
+from test_slots import Sparse
 from tiny_job import Quiet, build, classifier
 from torch import Tensor, nn
 
@@ -131,7 +131,7 @@ def test_a_damaged_checkpoint_is_named(tmp_path: Path) -> None:
         build(job, tmp_path)
 
 
-def test_selection_never_reads_the_test_split(
+def test_choosing_the_best_epoch_never_reads_the_test_split(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     read: list[str] = []
@@ -142,8 +142,6 @@ def test_selection_never_reads_the_test_split(
         return evaluate(self, predict, split, batch_size)
 
     monkeypatch.setattr(ClassificationTask, 'evaluate', noted)
-    settings = ('train.epochs=2', HALF, 'search={epochs: 1, batch_size: 16}')
-    build(classifier(tmp_path / 'search', *settings), tmp_path, Method(search=Search()))
     soft = 'soft={epochs: 2, batch_size: 16, evaluate_every: 1, keep_best: true}'
     build(
         classifier(tmp_path / 'soft', HALF, soft, 'finetune=null'), tmp_path,

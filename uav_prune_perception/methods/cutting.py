@@ -51,13 +51,17 @@ class Limits:
         recipe: bounds and levels.
         dense: the dense network's channels.
 
+    Attributes:
+        dense_graph: see ``dense``.
+        dense_cost: what the dense network costs.
+
     Raises:
         MethodError: nothing can be cut, or a level asks for less than the bounds allow.
     """
 
     def __init__(self, recipe: Recipe, dense: ChannelGraph) -> None:
         self.recipe = recipe
-        self.dense_cost = dense.cost()
+        self.dense_graph, self.dense_cost = dense, dense.cost()
         self._dense_widths = {group.name: group.width for group in dense.groups}
         levels = recipe.prune.levels
         asked = [(index, level) for index, level in enumerate(levels) if level.share < 1.0]

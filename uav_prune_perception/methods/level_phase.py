@@ -131,13 +131,22 @@ class LevelPhase:
     ) -> tuple[nn.Module, PruningPlan, dict[str, Any]]:
         stages, name = self.stages, section.name
         source, before, gone = self._source(above)
-        graph = traced(source, stages.recipe, stages.task)
+        # Tracing takes longer than cutting: what has the dense shape has the dense channels.
+        graph = (
+            traced(source, stages.recipe, stages.task) if before.cuts else self.limits.dense_graph
+        )
         context = self._context(section, source, graph, stage)
-        if section.kind == 'latency' and (self.method.in_training or self.method.searches):
-            context = dataclasses.replace(context, budget=self._likely_budget(section, context))
-        model, choose = self._choice(section, context, gone, stage)
-        stages.reporter.phase(f'{name}: removing channels', 1)
-        cut, ratio = self._made(section, context, model, choose)
+        try:
+            if section.kind == 'latency' and (self.method.in_training or self.method.searches):
+                budget = self._likely_budget(section, context)
+                context = dataclasses.replace(context, budget=budget)
+            model, choose = self._choice(section, context, gone, stage)
+            stages.reporter.phase(f'{name}: removing channels', 1)
+            cut, ratio = self._made(section, context, model, choose)
+        except MethodError as fault:
+            index = stages.recipe.prune.levels.index(section)
+            place = stages.recipe.place(('prune', 'levels', index, section.kind))
+            raise MethodError(f'{place}: level {name}: {fault}') from None
         self._tell(section, cut, ratio)
         batches = stages.task.calibration_batches(stages.recipe.prune.recalibrate_batches)
         recalibrate_batchnorm(cut.model, batches)
@@ -210,33 +219,26 @@ class LevelPhase:
         """The cut that meets the level's budget.
 
         Raises:
-            MethodError: it cannot; names the recipe's line.
+            MethodError: it cannot.
         """
         graph = context.graph
-        try:
-            if section.kind != 'latency':
-                keep = choose(context.asked)
-                if self.method.meets_budget and context.asked.miss(keep) > BUDGET_TOLERANCE:
-                    raise MethodError(
-                        f'method {self.stages.recipe.prune.method} chose '
-                        f'{context.asked.text(context.asked.cost(keep))} where '
-                        f'{context.asked.text(context.asked.target)} were asked'
-                    )
-                model = self._reconstructed(context, model, keep)
-                return cut_to(graph, model, keep, section.name), None
-            if self.method.searches:
-                cut = cut_to(graph, model, choose(context.asked), section.name)
-                return cut, self._latency_meter().ratio(cut.model)
-            share, ratio = self._latency(section, context, model, choose)
-            keep = choose(self.limits.budget_of(graph, 'macs', share))
+        if section.kind != 'latency':
+            keep = choose(context.asked)
+            if self.method.meets_budget and context.asked.miss(keep) > BUDGET_TOLERANCE:
+                raise MethodError(
+                    f'method {self.stages.recipe.prune.method} chose '
+                    f'{context.asked.text(context.asked.cost(keep))} where '
+                    f'{context.asked.text(context.asked.target)} were asked'
+                )
             model = self._reconstructed(context, model, keep)
-            return cut_to(graph, model, keep, section.name), ratio
-        except MethodError as fault:
-            levels = self.stages.recipe.prune.levels
-            place = self.stages.recipe.place(
-                ('prune', 'levels', levels.index(section), section.kind)
-            )
-            raise MethodError(f'{place}: level {section.name}: {fault}') from None
+            return cut_to(graph, model, keep, section.name), None
+        if self.method.searches:
+            cut = cut_to(graph, model, choose(context.asked), section.name)
+            return cut, self._latency_meter().ratio(cut.model)
+        share, ratio = self._latency(section, context, model, choose)
+        keep = choose(self.limits.budget_of(graph, 'macs', share))
+        model = self._reconstructed(context, model, keep)
+        return cut_to(graph, model, keep, section.name), ratio
 
     def _reconstructed(
         self, context: LevelContext, model: nn.Module, keep: Keep
