@@ -78,11 +78,13 @@ class TorchPruner:
         """For its sparse training."""
         return _Regularise(self.pruner)
 
-    def gradients(self, batches: Iterable[tuple[Tensor, Tensor]]) -> None:
+    def gradients(self, batches: Iterable[tuple[Tensor, Tensor]], device: str) -> None:
         """What its Taylor importance reads."""
-        self.model.eval().zero_grad()
+        self.model.to(device).eval().zero_grad()
         for images, labels in batches:
-            nn.functional.cross_entropy(self.model(images), labels).backward()
+            logits = self.model(images.to(device))
+            nn.functional.cross_entropy(logits, labels.to(device)).backward()
+        self.model.to('cpu')  # the gradients go with it
 
     def cut(self, share: float) -> nn.Module:
         """Step by step down to ``share`` of the dense MACs.

@@ -239,7 +239,7 @@ class Bench:
         if contender.method == 'taylor':
             generator = torch.Generator().manual_seed(seed)
             batches = task.train_batches(0, setting.batch_size, generator)
-            pruner.gradients(itertools.islice(batches, TAYLOR_BATCHES))
+            pruner.gradients(itertools.islice(batches, TAYLOR_BATCHES), setting.device)
         small = pruner.cut(1 - cut)
         recalibrate_batchnorm(small, task.calibration_batches(CALIBRATION))
         watch.phase('fine-tuning', 1)
