@@ -157,6 +157,7 @@ SETTINGS = {
 
 THIRD = 'a third of the budget is sparse training'
 MASKS = 'the budget is training with masks, from the trained network'
+SEARCH = {'particles': 8, 'cycles': 3, 'pictures': 256}
 CONTENDERS = (
     Contender('L1 global', 'baseline', 'l1', allocation='global'),
     Contender('L1 uniform', 'baseline', 'l1', allocation='uniform'),
@@ -177,8 +178,10 @@ CONTENDERS = (
               prune={'reconstruct': True}, note='least squares on unlabelled pictures on top'),
     Contender('recommended', 'ours', 'elimination', allocation='inner', distil=True,
               prune={'reconstruct': True}, note='elimination and distillation'),
-    Contender('ACP budgeted', 'ours', 'acp', parts={'search': 0.0},
-              note='search without training on top'),
+    Contender('ACP budgeted', 'method', 'acp', SEARCH, parts={'search': 0.0},
+              note='our budgeted mode: search without training on top'),
+    Contender('ACP budgeted, distilled', 'ours', 'acp', SEARCH, parts={'search': 0.0},
+              distil=True, note='search without training on top'),
     Contender('TP magnitude', 'Torch-Pruning', 'magnitude'),
     Contender('TP BN scale', 'Torch-Pruning', 'bn_scale'),
     Contender('TP group norm', 'Torch-Pruning', 'group_norm'),
