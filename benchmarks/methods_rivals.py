@@ -37,8 +37,8 @@ class TorchPruner:
     """One of its pruners, on a copy of the dense network.
 
     Args:
-        kind: magnitude, bn_scale, group_norm, group_sl (group norm after sparse training), or
-            taylor.
+        kind: magnitude (L1), bn_scale, group_norm (L2), group_sl (the same after sparse
+            training), or taylor.
         dense: the trained network, which stays as it is.
         example: float32 [1, C, H, W].
         rigid: modules it must leave alone.
@@ -54,7 +54,7 @@ class TorchPruner:
         for parameter in self.model.parameters():
             parameter.requires_grad_(True)
         importance: Any = {
-            'magnitude': lambda: tp.importance.GroupMagnitudeImportance(p=2),
+            'magnitude': lambda: tp.importance.GroupMagnitudeImportance(p=1),
             'bn_scale': tp.importance.BNScaleImportance,
             'group_norm': lambda: tp.importance.GroupMagnitudeImportance(p=2),
             'group_sl': lambda: tp.importance.GroupMagnitudeImportance(p=2),
