@@ -27,7 +27,7 @@ from uav_prune_perception.methods.surgeon.takeover import Surgeon
 from .budget import BudgetMender, suffices
 from .clusters import cluster_width, distances, mean_feature_maps
 from .options import AcpOptions
-from .space import inherited, searched_layers
+from .space import Layer, inherited, searched_layers
 from .swarm import Swarm, SwarmOptions, Widths
 
 EPS_STEPS = 24  # of bisection, over 0..2
@@ -45,9 +45,7 @@ class AcpRun:
 
     def __init__(self, options: AcpOptions, context: LevelContext, scores: Scores | None) -> None:
         self.options, self.context = options, context
-        self.layers = searched_layers(context.model, context.graph, options.layers or 'inner')
-        if options.budgeted and options.layers is None and not suffices(self.layers, context):
-            self.layers = searched_layers(context.model, context.graph, 'all')
+        self.layers = _layers(options, context)
         if not self.layers:
             raise MethodError(
                 'no layer to search: every group has several producers; give '
@@ -170,6 +168,14 @@ class AcpRun:
             tried[middle] = self.budget.cost(self._widths(far, middle)) - self.budget.target
             low, high = (middle, high) if tried[middle] > 0 else (low, middle)
         return min(tried, key=lambda eps: abs(tried[eps]))
+
+
+def _layers(options: AcpOptions, context: LevelContext) -> list[Layer]:
+    model, graph, shared = context.model, context.graph, not options.budgeted
+    layers = searched_layers(model, graph, options.layers or 'inner', shared=shared)
+    if options.budgeted and options.layers is None and not suffices(layers, context):
+        return searched_layers(model, graph, 'all', shared=shared)
+    return layers
 
 
 def fresh_batchnorm(model: nn.Module) -> dict[str, Tensor]:

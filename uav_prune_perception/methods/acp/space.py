@@ -45,7 +45,7 @@ class Layer:
 
 
 def searched_layers(
-    model: nn.Module, graph: ChannelGraph, searched: Searched = 'inner'
+    model: nn.Module, graph: ChannelGraph, searched: Searched = 'inner', *, shared: bool = True
 ) -> list[Layer]:
     """The layers of a network, in its order.
 
@@ -53,6 +53,7 @@ def searched_layers(
         model: the dense network.
         graph: its channels.
         searched: 'inner' leaves groups with several producers whole; 'all' does not.
+        shared: the convolutions of a bottleneck have one width, as in the paper's modes.
     """
     streams = _frozen_producers(model, graph) | {
         slot.parameter for g in graph.groups if len(g.producers) > 1 for slot in g.producers
@@ -61,7 +62,7 @@ def searched_layers(
     layers: list[Layer] = []
     for group in chosen:
         before = layers[-1] if layers else None
-        if before is not None and _bottleneck(before.groups[-1], group, streams):
+        if shared and before is not None and _bottleneck(before.groups[-1], group, streams):
             layers[-1] = Layer((*before.groups, group))
         else:
             layers.append(Layer((group,)))
