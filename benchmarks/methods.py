@@ -88,7 +88,8 @@ def _work(
             print(f'{setting.minutes:g} minutes are over', flush=True)
             return
         with _claimed(run, options.work) as mine:
-            if not mine or run.key in {row.get('key') for row in _rows(lines)}:
+            done = {row['key'] for row in _rows(lines) if not options.retry or 'error' not in row}
+            if not mine or run.key in done:
                 continue
             name = run.problem.name
             if name not in benches:
@@ -210,12 +211,13 @@ def _append(lines: Path, row: dict[str, Any]) -> None:
 
 
 def _rows(lines: Path) -> list[dict[str, Any]]:
-    """The finished runs; a line that a power cut left half is not one."""
-    rows = []
+    """The finished runs, the last of each key; a line that a power cut left half is not one."""
+    rows: dict[str, dict[str, Any]] = {}
     for line in lines.read_text('utf-8').splitlines() if lines.is_file() else ():
         with contextlib.suppress(json.JSONDecodeError):
-            rows.append(json.loads(line))
-    return rows
+            row = json.loads(line)
+            rows[row['key']] = row
+    return list(rows.values())
 
 
 def _machine(setting: Setting) -> str:
@@ -244,6 +246,7 @@ def _arguments() -> argparse.Namespace:
     add('--val', type=int, help='pictures held out, where the data has no such split')
     add('--minutes', type=float, help='begin no run after this')
     add('--device')
+    add('--retry', action='store_true', help='run again what failed')
     add('--tables', action='store_true', help='only write table and plot anew')
     return parser.parse_args()
 
