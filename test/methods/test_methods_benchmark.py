@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
 import signal
@@ -14,6 +15,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+
+from uav_prune_perception.methods.registry import make_method
 
 BENCHMARKS = Path(__file__).parents[2] / 'benchmarks'
 
@@ -85,6 +88,29 @@ def test_a_killed_benchmark_goes_on_with_what_is_missing(data: Path, tmp_path: P
     assert '| L1 uniform | baseline |' in table
     assert done.stdout.endswith(table)
     assert (tmp_path / 'methods_smoke.png').stat().st_size > 1000
+
+
+def test_every_contender_has_a_recipe_that_its_method_takes(
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.syspath_prepend(str(BENCHMARKS))
+    from methods_runs import Bench
+    from methods_settings import CONTENDERS, SETTINGS
+
+    ours = [contender for contender in CONTENDERS if contender.origin != 'Torch-Pruning']
+    assert {'AdaSP', 'L1RR', 'ACP budgeted', 'DAAR'} <= {contender.name for contender in ours}
+    for name in ('cpu', 'gpu', 'gpu_full'):
+        setting = SETTINGS[name]
+        problem = setting.problems[0]
+        small = dataclasses.replace(problem, data={**problem.data, 'val': 20})
+        bench = Bench(setting, small, data, tmp_path)
+        for contender in ours:
+            recipe = bench.recipe(contender, 0.7, 0)
+            method = make_method(recipe)
+            assert method.meets_budget, contender.name
+            phases = (recipe.finetune, recipe.sparse, recipe.soft, recipe.search)
+            epochs = sum(phase.epochs for phase in phases if phase is not None)
+            assert epochs == setting.epochs, f'{contender.name} has the same budget as all'
 
 
 def test_tables_rank_by_accuracy_and_name_what_failed(monkeypatch: pytest.MonkeyPatch) -> None:
