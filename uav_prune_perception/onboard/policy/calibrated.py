@@ -127,12 +127,11 @@ class CalibratedPolicy:
         """
         elapsed_s, self._time_s = o.now_s - self._time_s, o.now_s
         share = min(1.0, elapsed_s / SMOOTH_S) if elapsed_s >= 0 else 1.0
-        last = self._smoothed
-        self._smoothed = {
-            (c.level.index, c.every): c.in_time if (old := last.get((c.level.index, c.every))) is
-            None else old + share * (c.in_time - old)
-            for c in choices
-        }
+        last, self._smoothed = self._smoothed, {}
+        for choice in choices:
+            key = choice.key
+            old = last.get(key, choice.in_time)
+            self._smoothed[key] = choice.smoothed = old + share * (choice.in_time - old)
 
     def _choose(self, o: Observation, choices: list[Forecast], active: Forecast) -> Decision:
         alarmed = self._alarm(o, choices, active)
@@ -159,21 +158,15 @@ class CalibratedPolicy:
         """
         frames = len(o.frames) * active.every
         mark = min(self.options.deadline_probability, attainable - NEAR_BEST)
-        base = self._net(active, mark)
+        base = _net(active, mark)
         hopeless = attainable < HOPELESS  # then answers shall at least be young
         last, self._gains = self._gains, {}
         for choice in choices:
-            key = choice.level.index, choice.every
-            gain = last.get(key, 0.0) + frames * (self._net(choice, mark) - base)
+            key = choice.key
+            gain = last.get(key, 0.0) + frames * (_net(choice, mark) - base)
             if hopeless and choice.level.latency_ms < active.level.latency_ms:
                 gain += frames * active.worth
-            self._gains[key] = max(0.0, gain)
-
-    def _net(self, choice: Forecast, mark: float) -> float:
-        """Worth of a frame, less a price for keeping the deadline less often than asked."""
-        short = mark - max(choice.in_time, self._smoothed[choice.level.index, choice.every])
-        price = PRICE * choice.worth * short if short > 0 else 0.0
-        return choice.value - price
+            self._gains[key] = gain if gain > 0.0 else 0.0
 
     def _lighter(self, o: Observation, choices: list[Forecast], active: Forecast,
                  attainable: float) -> Decision | None:
@@ -182,7 +175,7 @@ class CalibratedPolicy:
         ready = [
             choice for choice in choices
             if choice.worth <= active.worth and choice is not active
-            and self._gains[choice.level.index, choice.every] >= enough
+            and self._gains[choice.key] >= enough
             and (choice.value > active.value or attainable < HOPELESS)
         ]
         ready = [c for c in ready
@@ -194,7 +187,7 @@ class CalibratedPolicy:
         if attainable < HOPELESS:
             target = min(ready, key=lambda choice: choice.level.latency_ms)
         self._dwell.stepped_down(o.now_s)
-        self._left = (active.level.index, active.every, o.now_s)
+        self._left = (*active.key, o.now_s)
         words = (f'{active.name} keeps {self.options.deadline_ms:.0f} ms with '
                  f'{active.in_time:.1%}, {target.name} with {target.in_time:.1%}')
         return self._go(o, active, target, DEADLINE, f'{words}: go to {target.name}')
@@ -203,7 +196,7 @@ class CalibratedPolicy:
         """Was the last step down for something that lasted? Else have more patience."""
         if self._left is None or o.now_s - self._left[2] < JUDGED_S:
             return
-        left = [c for c in choices if (c.level.index, c.every) == self._left[:2]]
+        left = [c for c in choices if c.key == self._left[:2]]
         self._left = None
         if left:
             factor = 1.6 if left[0].value > active.value else 0.8
@@ -242,7 +235,7 @@ class CalibratedPolicy:
         slack = 1.0 - wanted if keep else 0.0
         in_time = choice.in_time
         if rising:
-            in_time = max(in_time, self._smoothed[choice.level.index, choice.every])
+            in_time = max(in_time, choice.smoothed)
         late = in_time < min(wanted, attainable - NEAR_BEST) - slack
         # Where nothing is ever in time, the answers shall at least be as young as possible.
         hopeless = attainable < HOPELESS and choice.level.latency_ms > self._fastest_ms
@@ -315,7 +308,7 @@ class CalibratedPolicy:
         for choice in choices:
             if choice.worth <= active.worth + 1e-4:
                 continue
-            key = choice.level.index, choice.every
+            key = choice.key
             obstacle = self._obstacle(o, choice, active, attainable, keep=False, rising=True)
             if obstacle is not None and obstacle[1] != DEADLINE:
                 self._gains[key] = 0.0
@@ -367,3 +360,12 @@ def _harm(obstacle: tuple[int, str, str] | None, choice: Forecast) -> tuple[floa
 def _percent(o: Observation) -> str:
     charge = o.battery.fraction
     return 'an unknown charge' if math.isnan(charge) else f'{charge:.0%}'
+
+
+def _net(choice: Forecast, mark: float) -> float:
+    """Worth of a frame, less a price for keeping the deadline less often than asked."""
+    kept = choice.in_time
+    net = choice.worth * kept
+    if kept < mark and choice.smoothed < mark:
+        net -= PRICE * choice.worth * (mark - max(kept, choice.smoothed))
+    return net

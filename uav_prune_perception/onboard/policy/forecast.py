@@ -16,7 +16,7 @@ NO_WAIT, QUEUE = 0.9, 0.5  # share of frames done before the next: hardly ever, 
 ASSUMED_BUSY_W = 6.0  # of a level that has no measured energy, while it works
 
 
-@dataclass
+@dataclass(slots=True)
 class Forecast:
     """One choice: a level, run on every ``every``-th frame.
 
@@ -26,6 +26,7 @@ class Forecast:
         worth: accuracy times freshness of the answer, averaged over the camera's frames.
         in_time: probability of keeping the deadline.
         watts: what its inference draws by the profile.
+        smoothed: mean of ``in_time`` over the last seconds.
     """
 
     level: LevelInfo
@@ -33,6 +34,12 @@ class Forecast:
     worth: float
     in_time: float
     watts: float
+    smoothed: float = 1.0
+
+    @property
+    def key(self) -> tuple[int, int]:
+        """The choice, whatever is forecast of it."""
+        return self.level.index, self.every
 
     @property
     def value(self) -> float:
@@ -52,38 +59,31 @@ def forecasts(
     profile_ms = [level.latency_ms for level in o.levels]
     rate_hz = o.input_hz if o.input_hz > 0 else USUAL_HZ
     period_ms = 1e3 / rate_hz
-    limit_ms = (options.deadline_ms or math.inf) - overhead_ms
+    limit_ms = options.deadline_ms - overhead_ms if options.deadline_ms else math.inf
     fade = math.exp(-1.0 / (rate_hz * options.staleness_s))
+    chance = slow_down.chance
+    slow_down.tidy()
     found = []
     for level in o.levels:
         if not level.usable or not level.latency_ms > 0:
             continue
-        typical_ms = profile_ms[level.index] * slow_down.ratio(level.index) + overhead_ms
-        in_time = _in_time(slow_down, o, limit_ms, level, profile_ms)
+        outlook = slow_down.outlook(level.index, o.active, profile_ms)
+        typical_ms = level.latency_ms * slow_down.ratio(level.index) + overhead_ms
+        in_time = chance(limit_ms, *outlook) if limit_ms < math.inf else 1.0
+        no_wait = 0.0 if o.input_hz > 0 and limit_ms < math.inf else 1.0
         for every in range(1, options.max_every + 1):
             kept = in_time
-            if o.input_hz > 0:
-                no_wait = slow_down.probability(
-                    level.index, o.active, every * period_ms - overhead_ms, profile_ms)
-                if no_wait < NO_WAIT:  # else what overruns is one burst, not a queue
-                    wait_ms = min(period_ms, typical_ms)
-                    late = _in_time(slow_down, o, limit_ms - wait_ms, level, profile_ms)
-                    share = max(0.0, (no_wait - QUEUE) / (NO_WAIT - QUEUE))
-                    kept = share * in_time + (1.0 - share) * late
+            if no_wait < NO_WAIT:  # of a greater divider it is greater
+                no_wait = chance(every * period_ms - overhead_ms, *outlook)
+            if no_wait < NO_WAIT:  # else what overruns is one burst, not a queue
+                late = chance(limit_ms - min(period_ms, typical_ms), *outlook)
+                share = max(0.0, (no_wait - QUEUE) / (NO_WAIT - QUEUE))
+                kept = share * in_time + (1.0 - share) * late
             effective = max(float(every), typical_ms / period_ms)
             worth = level.accuracy * (1.0 - fade**effective) / (effective * (1.0 - fade))
             watts = _watts(level, rate_hz / effective, typical_ms)
-            found.append(Forecast(level, every, worth, kept, watts))
+            found.append(Forecast(level, every, worth, kept, watts, kept))
     return found
-
-
-def _in_time(
-    slow_down: SlowDown, o: Observation, limit_ms: float, level: LevelInfo,
-    profile_ms: list[float],
-) -> float:
-    if math.isinf(limit_ms):
-        return 1.0
-    return slow_down.probability(level.index, o.active, limit_ms, profile_ms)
 
 
 def _watts(level: LevelInfo, rate_hz: float, typical_ms: float) -> float:

@@ -96,12 +96,28 @@ class SlowDown:
     def probability(self, level: int, active: int, limit_ms: float, profile_ms: list[float]
                     ) -> float:
         """P(latency of ``level`` <= ``limit_ms``), 0..1, having watched ``active``."""
-        profile = profile_ms[level]
-        if not (profile > 0 and limit_ms > 0):
+        if not (profile_ms[level] > 0 and limit_ms > 0):
             return 0.0
+        return self.chance(limit_ms, *self.outlook(level, active, profile_ms))
+
+    def outlook(self, level: int, active: int, profile_ms: list[float]
+                ) -> tuple[float, float, float]:
+        """What `chance` needs of a level, once for many limits: log of the centre, spread, shift.
+
+        Its profile must be a positive number.
+        """
         centre, spread = self._predictive(level, active, profile_ms)
-        z = (math.log(limit_ms / profile) - centre) / spread
-        return self._cdf(z + self.shifts[level])
+        return centre + math.log(profile_ms[level]), spread, self.shifts[level]
+
+    def chance(self, limit_ms: float, centre: float, spread: float, shift: float) -> float:
+        """P(latency <= ``limit_ms``) of a level with this outlook, 0..1."""
+        if not limit_ms > 0:
+            return 0.0
+        return self._cdf((math.log(limit_ms) - centre) / spread + shift)
+
+    def tidy(self) -> None:
+        """Take the latest residuals into the distribution; once a tick is often enough."""
+        self._cumulated = None
 
     def quantile_ms(self, probability: float, level: int, active: int, profile_ms: list[float]
                     ) -> float:
@@ -188,33 +204,32 @@ class SlowDown:
     def _count(self, z: float) -> None:
         self._bins[min(max(int(_place(z)), 0), BINS - 1)] += self._weight
         self._weight /= FORGET
-        self._cumulated = None
         if self._weight > 1e6:
             self._bins = [value / self._weight for value in self._bins]
             self._weight = 1.0
+            self._cumulated = None
 
     def _table(self) -> list[float]:
         if self._cumulated is None:
-            total = list(accumulate(self._bins))
-            scale = 1.0 / total[-1]
-            self._cumulated = [value * scale for value in total]
+            self._cumulated = list(accumulate(self._bins))
         return self._cumulated
 
     def _cdf(self, z: float) -> float:
-        place = _place(z)
+        place = (z - LOWEST) / BIN if z <= TOP else EVEN + PER_OCTAVE * math.log2(z / TOP)
         if place <= 0:
             return 0.0
         if place >= BINS:
             return 1.0
-        table, low = self._table(), int(place)
+        table, low = self._cumulated or self._table(), int(place)
         below = table[low - 1] if low else 0.0
-        return below + (place - low) * (table[low] - below)
+        return (below + (place - low) * (table[low] - below)) / table[-1]
 
     def _inverse_cdf(self, probability: float) -> float:
-        below = 0.0
-        for place, value in enumerate(self._table()):
-            if value >= probability:
-                inside = (probability - below) / (value - below) if value > below else 1.0
+        below, table = 0.0, self._table()
+        wanted = probability * table[-1]
+        for place, value in enumerate(table):
+            if value >= wanted:
+                inside = (wanted - below) / (value - below) if value > below else 1.0
                 return _edge(place + inside)
             below = value
         return _edge(BINS)
