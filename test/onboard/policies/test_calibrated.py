@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import math
 
+import numpy as np
 import pytest
 from cockpit import PROFILE_MS, Cockpit
 
@@ -217,3 +218,43 @@ def test_a_step_up_that_had_to_be_taken_back_is_tried_less_often():
 def test_bad_option_is_named(name, value):
     with pytest.raises(ValueError, match=f'{name} is {value}'):
         CalibratedOptions(**{name: value})
+
+
+def test_a_burst_is_ridden_out_once_bursts_are_known():
+    flight = cockpit()
+    flight.fly(20.0)
+
+    def burst():
+        flight.slow = 2.5
+        flight.fly(0.2)
+        flight.slow = 1.0
+        before = len(flight.changes)
+        flight.fly(20.0)
+        return before
+
+    for _ in range(8):
+        burst()
+    changed = len(flight.changes)
+    for _ in range(3):
+        burst()
+    assert len(flight.changes) == changed, 'the ninth burst moved it as the first did'
+    flight.slow = 2.0  # what lasts is still answered within a second
+    flight.fly(1.0)
+    assert flight.active > 0
+
+
+def test_what_is_stated_is_kept_although_the_distribution_is_wrong():
+    """Frames of two kinds, near and far from the deadline: no smooth distribution fits."""
+    flight = cockpit(deadline_ms=30.0)
+    flight.fly(10.0)
+    stated, kept = [], []
+    rng = np.random.default_rng(3)
+    for n in range(3000):
+        flight.slow = 2.0 if rng.random() < 0.1 else 1.0
+        before = flight.active
+        flight.tick()
+        if n > 1000 and before == flight.active == 0:
+            stated.append(flight.policy.stated)
+            kept.append(20.0 * flight.slow + 1.0 <= 30.0)
+    if len(stated) > 300:  # only where it stayed on the dense level
+        assert np.mean(stated) == pytest.approx(np.mean(kept), abs=0.03)

@@ -24,6 +24,7 @@ PRIOR_FRAMES = 40.0  # weight of the normal distribution that the histogram star
 FORGET = 1.0 - 1.0 / TAIL_FRAMES
 TRANSFER = 0.05  # std of a prediction for another level, per unit of log(latency ratio)
 OFFSET_KEPT = 0.95  # of all offsets, at each switch
+CALM_FRAMES = 30  # without an outlier before a switch, else it teaches nothing of offsets
 OFFSET_FRAMES = 15  # frames after a switch from which a level's own offset is learnt
 # Jitter of a level ~ latency ** -slope, relative: 0 where it multiplies, 1 where it adds
 # milliseconds, as a scheduler does. It is learnt from levels that ran one after the other.
@@ -55,7 +56,7 @@ class SlowDown:
         self.slope = SLOPE_START
         self.shifts = [0.0] * levels  # in standard deviations; see `calibrate`
         self._last_error = 0.0
-        self._streak = 0
+        self._streak = self._calm = 0
         self._bins = [PRIOR_FRAMES * p for p in _normal_bins()]
         self._weight = 1.0  # of a new residual; grows, which is the same as forgetting old ones
         self._cumulated: list[float] | None = None
@@ -71,7 +72,8 @@ class SlowDown:
             return
         if level != self._level:
             # What the old level said, to tell the new one's own offset from a slow-down.
-            self._carried = self.mean if self._level >= 0 else math.nan
+            known = self._level >= 0 and self._calm >= CALM_FRAMES
+            self._carried = self.mean if known else math.nan
             self._enter(level, profile_ms)
         self._update(math.log(observed_ms / profile_ms) - self.offsets[level])
         self._since_switch += 1
@@ -87,9 +89,9 @@ class SlowDown:
         The whole distribution is learnt over many seconds and shared by all levels. Where it is
         wrong at the one point that matters, each level is shifted until what is stated is kept.
         """
-        if level != self._level:
+        if level != self._level or not profile_ms[level] > 0:
             return
-        stated = self.probability(level, level, limit_ms, profile_ms)
+        stated = self.chance(limit_ms, *self.outlook(level, level, profile_ms))
         moved = self.shifts[level] + SHIFT_STEP * ((observed_ms <= limit_ms) - stated)
         self.shifts[level] = max(-MOST_SHIFT, min(MOST_SHIFT, moved))
 
@@ -98,6 +100,7 @@ class SlowDown:
         """P(latency of ``level`` <= ``limit_ms``), 0..1, having watched ``active``."""
         if not (profile_ms[level] > 0 and limit_ms > 0):
             return 0.0
+        self.tidy()
         return self.chance(limit_ms, *self.outlook(level, active, profile_ms))
 
     def outlook(self, level: int, active: int, profile_ms: list[float]
@@ -122,6 +125,7 @@ class SlowDown:
     def quantile_ms(self, probability: float, level: int, active: int, profile_ms: list[float]
                     ) -> float:
         """The latency that ``level`` stays under with ``probability``, milliseconds."""
+        self.tidy()
         centre, spread = self._predictive(level, active, profile_ms)
         return profile_ms[level] * math.exp(centre + spread * self._inverse_cdf(probability))
 
@@ -145,6 +149,7 @@ class SlowDown:
         z = error / math.sqrt(total)
         self._count(z)
         side = 0 if abs(z) <= OUTLIER else 1 if z > 0 else -1
+        self._calm = 0 if side else self._calm + 1
         self._streak = self._streak + side if side and side * self._streak >= 0 else side
         if abs(self._streak) >= STEP_FRAMES:
             predicted = max(predicted, error * error)  # a step: believe what is seen
@@ -191,8 +196,8 @@ class SlowDown:
     def _learn_offset(self, level: int) -> None:
         """Half of the unexplained jump at a switch is put down to the two levels themselves.
 
-        To equal parts and fading: a step down is often taken at the height of a disturbance
-        that then ebbs away, and must not be booked on the new level for ever.
+        To equal parts and fading. A switch at the height of a disturbance that then ebbs away
+        teaches nothing (`CALM_FRAMES`): it would be booked on the levels.
         """
         change = 0.25 * max(-0.3, min(0.3, self.mean - self._carried))
         old = self.offsets[level]
