@@ -144,6 +144,22 @@ def fly_until_level(driver: Driver, name: str) -> None:
     driver.wait_until(arrived, f'level {name}')
 
 
+def test_the_policy_follows_its_parameters_and_says_why(driver):
+    driver.levels.clear()
+    assert driver.set(policy__deadline_ms=0.05) == ''  # nobody can
+
+    def left() -> list[DiagnosticStatus]:
+        driver.detect(PICTURE, 'rgb8')
+        return [s for s in driver.levels if s.name != '100' and words(s)['code'] == 'deadline']
+
+    status = driver.wait_until(left, 'a lighter level')[-1]
+    assert words(status)['previous'] == '100'
+    assert 'keeps 0 ms with' in status.message
+    assert driver.set(policy__deadline_ms=5000) == ''
+    fly_until_level(driver, '100')
+    assert words(driver.levels[-1])['code'] == 'recovered'
+
+
 def test_thresholds_and_class_filter_apply_live(driver):
     for name, value, restored in (
         ('postprocess__score_threshold', 0.99, -1.0),

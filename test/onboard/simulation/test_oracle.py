@@ -7,6 +7,7 @@ import pytest
 from small_world import small_world
 
 from uav_prune_perception.onboard.simulation import (
+    LOAD_ONLY,
     best_schedule,
     fly,
     made_up_trace,
@@ -68,3 +69,16 @@ def test_never_reaches_the_trip_point():
     log = fly(world, best_schedule(world))
     assert log.temperature_c.max() < 80.0
     assert measure(world, log).score > 0.5
+
+
+def test_who_knows_only_the_load_scores_less_and_switches_less():
+    world = make_world('S0', made_up_trace(3, frames=1800, jitter=0.15), 3, 60.0)
+    everything = measure(world, fly(world, best_schedule(world)))
+    load_only = measure(world, fly(world, best_schedule(world, LOAD_ONLY)))
+    assert load_only.score < everything.score
+    assert load_only.switches_per_min < everything.switches_per_min
+    # A load that lasts is known to both.
+    slow = np.array([20.0] * 150 + [40.0] * 150 + [20.0] * 150)
+    lasting = small_world([slow, slow / 2], [0.6, 0.5])
+    assert best_schedule(lasting, LOAD_ONLY).level[200] == 1
+    assert best_schedule(lasting, LOAD_ONLY).level[50] == 0

@@ -39,7 +39,7 @@ MARGIN_W = 0.1
 PRICE = 5.0
 LEAST_PATIENCE, MOST_PATIENCE = 0.6, 8.0
 JUDGED_S = 1.0
-UP_GAIN = 1.0
+UP_GAIN = 0.25
 
 
 class CalibratedPolicy:
