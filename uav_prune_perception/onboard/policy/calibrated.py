@@ -188,7 +188,7 @@ class CalibratedPolicy:
             target = min(ready, key=lambda choice: choice.level.latency_ms)
         self._dwell.stepped_down(o.now_s)
         self._left = (*active.key, o.now_s)
-        words = (f'{active.name} keeps {self.options.deadline_ms:.0f} ms with '
+        words = (f'{active.name} keeps {self.options.deadline_ms:g} ms with '
                  f'{active.in_time:.1%}, {target.name} with {target.in_time:.1%}')
         return self._go(o, active, target, DEADLINE, f'{words}: go to {target.name}')
 
@@ -241,7 +241,7 @@ class CalibratedPolicy:
         hopeless = attainable < HOPELESS and choice.level.latency_ms > self._fastest_ms
         unseen = keep and self.beliefs.slow_down.frames < MIN_FRAMES
         if options.deadline_ms and (late or hopeless) and not unseen:
-            words = (f'{choice.name} keeps {options.deadline_ms:.0f} ms with '
+            words = (f'{choice.name} keeps {options.deadline_ms:g} ms with '
                      f'{choice.in_time:.1%}, wanted {wanted:.1%}')
             return 2, DEADLINE, words
         return self._energy_obstacle(o, choice, extra_w, keep)
@@ -328,8 +328,10 @@ class CalibratedPolicy:
             words = f'{best.name} would fit, waiting {waited_s:.1f} of {self._dwell.seconds:.1f} s'
             return self._hold(o, active, words, keep_timer=True)
         self._dwell.stepped_up(o.now_s)
-        words = (f'{best.name} keeps {self.options.deadline_ms:.0f} ms with '
+        words = (f'{best.name} keeps {self.options.deadline_ms:g} ms with '
                  f'{best.in_time:.1%}, for {waited_s:.1f} s')
+        if best.level.index > active.level.index:  # lighter, and worth more: fresher answers
+            return self._go(o, active, best, DEADLINE, f'{words}: keeps up with the camera')
         return self._go(o, active, best, RECOVERED, f'{words}: step up')
 
     def _go(self, o: Observation, active: Forecast, target: Forecast, code: str, words: str
