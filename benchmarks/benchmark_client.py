@@ -24,7 +24,8 @@ class Client:
     """One subscriber of ``/perception/detections``; a context of its own for every use."""
 
     def __init__(self) -> None:
-        self.ages_ms: list[float] = []
+        self.ages_ms: list[float] = []  # at the receipt
+        self.published_ms: list[float] = []  # when the node published
         self._context = rclpy.Context()
         self._context.init()
         self._node = rclpy.create_node('client', context=self._context)
@@ -71,6 +72,7 @@ class Client:
         if not future.done() or not future.result().success:
             raise TimeoutError(f'{name} failed')
 
-    def _on_detections(self, message: Any) -> None:
-        stamp = message.header.stamp
-        self.ages_ms.append((time.time_ns() - stamp.sec * 10**9 - stamp.nanosec) / 1e6)
+    def _on_detections(self, message: Any, info: Any) -> None:
+        stamp = message.header.stamp.sec * 10**9 + message.header.stamp.nanosec
+        self.ages_ms.append((time.time_ns() - stamp) / 1e6)
+        self.published_ms.append((info['source_timestamp'] - stamp) / 1e6)
