@@ -35,6 +35,7 @@ def main() -> int:
     parser.add_argument('--minutes', type=float, default=15.0)
     parser.add_argument('--seed', type=int, default=1)
     parser.add_argument('--rate-hz', type=float, default=150.0, help='of each of two cameras')
+    parser.add_argument('--only', nargs='+', default=[], metavar='FAULT', help='no others')
     parser.add_argument('--json', type=Path, help='write the report here')
     parser.add_argument('--node', action='store_true', help=argparse.SUPPRESS)
     options, ros = parser.parse_known_args()
@@ -45,7 +46,7 @@ def main() -> int:
     os.environ.setdefault('ROS_DOMAIN_ID', str(1 + os.getpid() % 100))
     os.environ['ROS_AUTOMATIC_DISCOVERY_RANGE'] = 'LOCALHOST'
     os.environ['FASTDDS_DEFAULT_PROFILES_FILE'] = str(HERE.parent / 'config/fastdds_shm.xml')
-    report = fly(options.minutes * 60, options.seed, options.rate_hz)
+    report = fly(options.minutes * 60, options.seed, options.rate_hz, options.only)
     text = json.dumps(report, indent=1)
     print(text)
     if options.json:
@@ -53,8 +54,8 @@ def main() -> int:
     return 1 if report['violations'] else 0
 
 
-def fly(seconds: float, seed: int, rate_hz: float) -> dict[str, Any]:
-    """One soak; what happened, and everything that should not have."""
+def fly(seconds: float, seed: int, rate_hz: float, only: list[str]) -> dict[str, Any]:
+    """One soak; what happened, and everything that should not have. ``only``: [] = every fault."""
     from soak_engine import make_ladder
     from soak_faults import FAULTS
     from soak_pilot import Pilot
@@ -68,7 +69,7 @@ def fly(seconds: float, seed: int, rate_hz: float) -> dict[str, Any]:
             end = time.monotonic() + seconds
             shown = time.monotonic()
             while time.monotonic() < end:
-                fault = dice.choice(list(FAULTS))
+                fault = dice.choice(only or list(FAULTS))
                 faults[fault] += 1
                 FAULTS[fault](pilot, dice)
                 pilot.listen(dice.uniform(0.05, 0.6))

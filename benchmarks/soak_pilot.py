@@ -207,11 +207,12 @@ class Pilot:
             'unconfigured': ('configure', 'activate'), 'inactive': ('activate', 'cleanup'),
             'active': (),
         }
-        # A storm of parameters may have changed it, which is right while nothing is loaded.
-        path = Parameter('ladder.path', value=str(self.ladder)).to_parameter_msg()
+        # A storm of parameters may have changed these, which is right while nothing is loaded.
+        good = {'ladder.path': str(self.ladder), 'ladder.forced_level': ''}
+        mends = [[Parameter(name, value=value).to_parameter_msg()] for name, value in good.items()]
         for _ in range(30):
             if self.state() == 'unconfigured':
-                self.set_many([[path]])
+                self.set_many(mends)
             for name in ways.get(self.state(), ()):
                 if not self.transition(name):
                     continue

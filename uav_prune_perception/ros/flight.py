@@ -231,7 +231,10 @@ def check(settings: Settings, ladder: Ladder, failed: dict[str, str] | None = No
     """
     level = settings.text('ladder.forced_level')
     if level:
-        ladder.level(level)
+        try:
+            ladder.level(level)
+        except ValueError as error:
+            raise ValueError(f'ladder.forced_level: {error}') from None
         reason = (failed or {}).get(level)
         if reason is not None:
             raise ValueError(f'ladder.forced_level: {level} is out of use: {reason}')
