@@ -9,7 +9,9 @@ Two tables for each network, from one interleaved run: in every round each engin
 network three times, of which the first only warms the caches (in flight one network runs all the
 time). Engines are compared by the median over the rounds of (their time / ONNX Runtime's time on
 the same network); cuts by the median of (cut / dense) on one engine, beside the promise, which is
-the share of MACs that the cut keeps. OpenVINO is left out where it is not installed.
+the share of MACs that the cut keeps. With one thread the clock is the process's CPU time, which
+neighbours on a busy machine stretch far less than time on the wall. OpenVINO is left out where it
+is not installed.
 """
 
 from __future__ import annotations
@@ -75,14 +77,15 @@ def measured(
         for title, net in nets.items():
             runs[engine, title] = makers[engine](net, picture, options.threads)
     times = {key: np.empty(options.rounds) for key in runs}
+    clock = time.process_time if options.threads == 1 else time.perf_counter
     for turn in range(-3, options.rounds):
         for key, run in runs.items():
             run()
-            start = time.perf_counter()
+            start = clock()
             for _ in range(BURST - 1):
                 run()
             if turn >= 0:
-                times[key][turn] = 1e3 * (time.perf_counter() - start) / (BURST - 1)
+                times[key][turn] = 1e3 * (clock() - start) / (BURST - 1)
     return times
 
 

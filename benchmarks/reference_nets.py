@@ -15,11 +15,10 @@ from torch import nn
 
 from uav_prune_perception.channels import ChannelGraph, compact, magnitude
 from uav_prune_perception.export.onnx_export import export_onnx
-from uav_prune_perception.methods.allocation import Uniform, group_bounds
-from uav_prune_perception.methods.interfaces import MethodError
 from uav_prune_perception.networks.registry import build_network
 
 INPUT, OUTPUT = 'images', 'predictions'
+NEAR = 0.15  # of the wanted share of MACs; the share that is reached is what counts
 
 
 @dataclass(frozen=True)
@@ -60,21 +59,20 @@ def cut_network(
 ) -> tuple[nn.Module, float] | None:
     """The network with the same share of every layer gone; None where such widths do not exist."""
     graph = ChannelGraph.trace(model, picture)
-    bounds = {
-        group.name: group_bounds(
-            group.width, group.tied, group.width, min_channels=4, round_to=round_to, max_cut=0.95
-        )
-        for group in graph.groups
-    }
-    dense = graph.cost().macs
-    try:
-        keep = Uniform().allocate(
-            magnitude(model, graph.groups, 'l1'), lambda chosen: graph.cost(chosen).macs,
-            kept_macs * dense, bounds,
-        )
-    except MethodError:
+    scores, dense = magnitude(model, graph.groups, 'l1'), graph.cost().macs
+
+    def kept(share: float) -> float:
+        return graph.cost(graph.choose(scores, share, round_to=round_to)).macs / dense
+
+    low, high = 0.02, 1.0
+    for _ in range(20):
+        middle = (low + high) / 2
+        low, high = (middle, high) if kept(middle) < kept_macs else (low, middle)
+    share = min((low, high), key=lambda value: abs(kept(value) - kept_macs))
+    if abs(kept(share) - kept_macs) > NEAR * kept_macs:
         return None
-    return compact(model, graph.plan(keep)).eval(), graph.cost(keep).macs / dense
+    chosen = graph.choose(scores, share, round_to=round_to)
+    return compact(model, graph.plan(chosen)).eval(), kept(share)
 
 
 def reference_nets(
