@@ -30,7 +30,7 @@ def add_parser(commands: Any, common: argparse.ArgumentParser) -> None:
     )
     parser.add_argument('ladder', type=Path, metavar='LADDER/')
     parser.add_argument(
-        '--precision', choices=('fp32', 'fp16', 'int8', 'all'), default='fp32',
+        '--precision', choices=('fp32', 'fp16', 'int8_symmetric', 'all'), default='fp32',
         help='all = every one that the ladder has (default fp32)',
     )
     what = parser.add_mutually_exclusive_group()
@@ -57,7 +57,7 @@ def run_build(options: argparse.Namespace) -> int:
         (level, precision)
         for level in ladder.levels
         for precision in asked
-        if options.precision != 'all' or precision in level.precisions
+        if options.precision != 'all' or (precision in level.precisions and precision != 'int8')
     ]
     here = machine()
     rows = []

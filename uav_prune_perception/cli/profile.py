@@ -45,8 +45,8 @@ def add_parser(commands: Any, common: argparse.ArgumentParser) -> None:
         help='auto: TensorRT where every level has a plan, else ONNX Runtime (default)',
     )
     parser.add_argument(
-        '--precision', choices=('all', 'fp32', 'fp16', 'int8'), default='all',
-        help='of the files to measure (default: all that the ladder has)',
+        '--precision', choices=('all', 'fp32', 'fp16', 'int8', 'int8_symmetric'), default='all',
+        help='of the files (default: all that the ladder has and the engine is made for)',
     )
     parser.add_argument('--json', action='store_true', help='print the profile as JSON')
     parser.add_argument('--dry-run', action='store_true', help='do not write into the ladder')

@@ -10,12 +10,12 @@ import platform
 import shutil
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from uav_prune_perception import __version__
-from uav_prune_perception.ladder import Accuracy, DeviceProfile, Ladder, LadderWriter
+from uav_prune_perception.ladder import Accuracy, DeviceProfile, Ladder, LadderWriter, Variant
 from uav_prune_perception.training.task import LearningTask
 
 PACKAGES = ('torch', 'onnx', 'onnxruntime', 'numpy')
@@ -34,6 +34,7 @@ class ExportedLevel:
         params: trainable parameters.
         accuracy: of the exported file, on the test split.
         files: by their names in the ladder.
+        variants: in other precisions; their files are among ``files``.
     """
 
     name: str
@@ -42,6 +43,7 @@ class ExportedLevel:
     params: int
     accuracy: Accuracy
     files: Mapping[str, Path]
+    variants: Mapping[str, Variant] = field(default_factory=dict)
 
 
 def write_ladder(
@@ -54,7 +56,7 @@ def write_ladder(
     seed: int,
     recipe: dict[str, Any],
     device: str,
-    profiles: Mapping[str, DeviceProfile],
+    profiles: Mapping[tuple[str, str], DeviceProfile],
     overwrite: bool = False,
 ) -> Ladder:
     """Copy the files and write ladder.json; the folder appears whole or not at all.
@@ -80,7 +82,13 @@ def write_ladder(
                 shutil.copyfile(source, target / file)
             writer.add_level(
                 level.name, kept_macs=level.kept_macs, macs=level.macs, params=level.params,
-                accuracy=level.accuracy, profiles={device: profiles[level.name]},
+                accuracy=level.accuracy, profiles={device: profiles[level.name, 'fp32']},
+                variants={
+                    precision: replace(variant, profiles={device: profiles[level.name, precision]})
+                    if (level.name, precision) in profiles
+                    else variant
+                    for precision, variant in level.variants.items()
+                },
             )
         return writer.commit()
 

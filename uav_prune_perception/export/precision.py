@@ -2,9 +2,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """An fp32 ONNX file in fewer bits: fp16 by casts, int8 by explicit Q/DQ.
 
-By onnxruntime.quantization and onnxruntime.transformers.float16: they come with the engine that we
-need anyway, are MIT and released with it every few weeks. NVIDIA's ModelOpt gives TensorRT the same
-Q/DQ at the price of a second quantisation library, whose wheels are proprietary in part.
+By onnxruntime.quantization and onnxruntime.transformers.float16: they are MIT, come with the
+engine that we need anyway and are released with it. NVIDIA's ModelOpt writes the same Q/DQ for
+TensorRT, but nothing for processors, and would be a second large dependency.
 
 Two kinds of int8, for no file suits both engines. ``int8`` has unsigned activations with a zero
 point: on x86 ONNX Runtime runs those on its integer kernels, and signed ones not (ResNet-18: 0.54
@@ -127,10 +127,56 @@ def simulated_predict(path: Path) -> Predict:
 
 def _fp16(model: onnx.ModelProto) -> onnx.ModelProto:
     from onnxruntime.transformers.float16 import convert_float_to_float16
+    from onnxruntime.transformers.onnx_model import OnnxModel
 
-    return convert_float_to_float16(
+    typed = convert_float_to_float16(
         model, keep_io_types=True, node_block_list=decoding_nodes(model)
     )
+    _without_detours(typed.graph)
+    whole = OnnxModel(typed)
+    whole.topological_sort()  # casts were appended at the end
+    return whole.model
+
+
+def _without_detours(graph: onnx.GraphProto) -> None:
+    """Undo what the converter does between neighbours that both stay fp32: a cast to fp16 and back.
+
+    It would round boxes to fp16 after every step. Casts that it wrote twice under one name go, too.
+    """
+    makers = {name: node for node in graph.node for name in node.output}
+    nodes = list({id(node): node for node in makers.values()}.values())
+    short: dict[str, str] = {}
+    for node in nodes:
+        before = makers.get(node.input[0]) if node.op_type == 'Cast' else None
+        if (before is not None and before.op_type == 'Cast'
+                and _target(node) == onnx.TensorProto.FLOAT
+                and _target(before) == onnx.TensorProto.FLOAT16):
+            short[node.output[0]] = before.input[0]
+    outputs = {item.name for item in graph.output}
+    # An output keeps its name: what it stood for takes it over.
+    renamed = {source: name for name, source in short.items() if name in outputs}
+
+    def name_of(name: str) -> str:
+        while name in short:
+            name = short[name]
+        return renamed.get(name, name)
+
+    kept = []
+    for node in nodes:
+        if node.output[0] in short:
+            continue
+        node.input[:] = [name_of(name) for name in node.input]
+        node.output[:] = [renamed.get(name, name) for name in node.output]
+        kept.append(node)
+    used = outputs | {name for node in kept for name in node.input}
+    del graph.node[:]
+    graph.node.extend(
+        node for node in kept if node.op_type != 'Cast' or node.output[0] in used
+    )
+
+
+def _target(cast: onnx.NodeProto) -> int:
+    return next(int(item.i) for item in cast.attribute if item.name == 'to')
 
 
 def _int8(

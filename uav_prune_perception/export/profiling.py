@@ -22,7 +22,7 @@ def profile_levels(
     *,
     runs: int = 100,
     threads: int = 0,
-    precision: str = 'fp32',
+    precisions: Mapping[str, str] | None = None,
     progress: Progress = lambda done, total: None,
 ) -> dict[str, DeviceProfile]:
     """What one frame's inference of every level costs; see `onboard.profiling.profile_engines`.
@@ -31,7 +31,7 @@ def profile_levels(
         models: ONNX file by level name.
         runs: timed inferences of each level, after a warm-up.
         threads: of the engine; 0 = one for each usable core.
-        precision: of the files.
+        precisions: of the files, by the same names; fp32 where nothing is said.
         progress: told (rounds done, rounds in all).
 
     Raises:
@@ -39,7 +39,9 @@ def profile_levels(
     """
     threads = threads or usable_cores()
     engines = {
-        name: OnnxRuntimeEngine(path, threads=threads, precision=precision)
+        name: OnnxRuntimeEngine(
+            path, threads=threads, precision=(precisions or {}).get(name, 'fp32')
+        )
         for name, path in models.items()
     }
     try:

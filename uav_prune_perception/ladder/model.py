@@ -15,8 +15,9 @@ DOCUMENT = 'ladder.json'
 
 Task = Literal['detection', 'classification']
 Color = Literal['rgb', 'bgr', 'gray']
-Precision = Literal['fp32', 'fp16', 'int8']
-PRECISIONS: tuple[Precision, ...] = ('fp32', 'fp16', 'int8')
+# int8 is for processors (unsigned activations), int8_symmetric for TensorRT.
+Precision = Literal['fp32', 'fp16', 'int8', 'int8_symmetric']
+PRECISIONS: tuple[Precision, ...] = ('fp32', 'fp16', 'int8', 'int8_symmetric')
 
 
 class LadderError(ValueError):

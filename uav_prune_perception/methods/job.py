@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,20 +13,22 @@ from uav_prune_perception.datasets.detection_set import DatasetError
 from uav_prune_perception.export.engine_file import MODEL, EngineFacts, make_engine_file
 from uav_prune_perception.export.ladder_export import ExportedLevel, write_ladder
 from uav_prune_perception.export.profiling import profile_levels
-from uav_prune_perception.ladder import Ladder
+from uav_prune_perception.ladder import DeviceProfile, Ladder
 from uav_prune_perception.ladder.writer import check_target
 from uav_prune_perception.onboard.profiling import slower_levels
+from uav_prune_perception.onboard.profiling.ladder import faults
 from uav_prune_perception.onboard.telemetry.machine import device_name
 from uav_prune_perception.training.task import LearningTask
 from uav_prune_perception.training.task_factory import make_task
 
 from .driver import Driver
-from .interfaces import Reporter
+from .interfaces import MethodError, Reporter
 from .recipe import Recipe
 from .recipe_source import KeyPath, RecipeError
 from .registry import make_method
 from .run_folder import RunFolder, fingerprint
 from .stages import BuiltLevel, base_key
+from .variants import VariantMaker
 
 RUNS = '.uav_prune'
 
@@ -60,27 +63,60 @@ def prune(
     check_target(target, overwrite=overwrite)
     method = make_method(recipe)
     task = open_task(recipe, reporter)
-    task.test_reads.limit = len(recipe.prune.levels)
+    task.test_reads.limit = len(recipe.prune.levels) * len(recipe.export.precisions)
     key = base_key(recipe, task)
     folder = Path(run_folder) if run_folder else target.parent / RUNS / f'{recipe.name}-{key}'
     with RunFolder(folder, fresh=fresh) as run:
         levels = Driver(recipe, method, task, run, reporter).build()
-        exported = [_export(level, recipe, task, run, reporter) for level in levels]
-        reporter.phase('measuring latency, levels taking turns', recipe.export.profile_runs)
-        profiles = profile_levels(
-            {level.name: level.files[MODEL] for level in exported},
-            runs=recipe.export.profile_runs,
-            threads=recipe.export.threads,
-            progress=lambda done, total: reporter.step(done, f'round {done} of {total}'),
-        )
-        for line in slower_levels(profiles):
-            reporter.warn(line)
+        variants = VariantMaker(recipe, task, run, reporter)
+        exported = [
+            variants.add(_export(level, recipe, task, run, reporter), level) for level in levels
+        ]
+        profiles = _profiled(exported, recipe, reporter)
         reporter.phase('writing the ladder', 1)
         return write_ladder(
             target, exported, name=recipe.name, task=task, method=recipe.prune.method,
             seed=recipe.seed, recipe=recipe.document(), device=device_name(),
             profiles=profiles, overwrite=overwrite,
         )
+
+
+def _profiled(
+    exported: Sequence[ExportedLevel], recipe: Recipe, reporter: Reporter
+) -> dict[tuple[str, str], DeviceProfile]:
+    """Measured by (level, precision), all taking turns; those that ONNX Runtime flies.
+
+    Raises:
+        MethodError: a level is not faster than the one above, and the recipe insists.
+    """
+    settings = recipe.export
+    reporter.phase('measuring latency, levels taking turns', settings.profile_runs)
+    pairs = [
+        (level, precision)
+        for precision in ('fp32', 'int8')
+        for level in exported
+        if precision == 'fp32' or precision in level.variants
+    ]
+    measured = profile_levels(
+        {f'{level.name} {p}': level.files[MODEL if p == 'fp32' else level.variants[p].file]
+         for level, p in pairs},
+        runs=settings.profile_runs, threads=settings.threads,
+        precisions={f'{level.name} {p}': p for level, p in pairs},
+        progress=lambda done, total: reporter.step(done, f'round {done} of {total}'),
+    )
+    profiles: dict[str, dict[str, DeviceProfile]] = {}
+    for level, precision in pairs:
+        found = measured[f'{level.name} {precision}']
+        profiles.setdefault(precision, {})[level.name] = found
+    slower = slower_levels(profiles['fp32'])
+    if slower and settings.require_faster:
+        raise MethodError(
+            f'{recipe.place(("export", "require_faster"))}: {slower[0]}; ask for a smaller '
+            'kept_macs, a larger prune.round_to, or say require_faster: false'
+        )
+    for line in faults(profiles):
+        reporter.warn(line)
+    return {(name, p): profile for p, found in profiles.items() for name, profile in found.items()}
 
 
 def open_task(recipe: Recipe, reporter: Reporter) -> LearningTask:

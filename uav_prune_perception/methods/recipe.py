@@ -13,6 +13,8 @@ from typing import Any, Literal, Union, get_args, get_origin
 
 from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, ValidationError, model_validator
 
+from uav_prune_perception.ladder.model import Precision
+
 from .interfaces import Recovery
 from .recipe_source import KeyPath, RecipeError, RecipeSource, assign, read_source
 
@@ -155,6 +157,16 @@ class ExportSection(Section):
     profile_runs: int = Field(default=100, ge=5)
     threads: int = Field(default=0, ge=0)
     tolerance: float = Field(default=1e-3, gt=0)
+    precisions: tuple[Precision, ...] = ('fp32',)
+    max_accuracy_drop: float = Field(default=0.02, ge=0, lt=1)
+    require_faster: bool = False
+
+    @model_validator(mode='after')
+    def _fp32_is_there(self) -> ExportSection:
+        if 'fp32' not in self.precisions or len(set(self.precisions)) < len(self.precisions):
+            given = ', '.join(self.precisions) or 'none'
+            raise ValueError(f'precisions: must name fp32 and each only once, not {given}')
+        return self
 
 
 class Recipe(Section):

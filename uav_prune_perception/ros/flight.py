@@ -256,6 +256,8 @@ def options_of(settings: Settings) -> PipelineOptions:
         iou_threshold=settings.threshold('postprocess.iou_threshold'),
         class_filter=settings.class_filter,
         threads=int(settings.number('engine.threads')),
+        engine=settings.text('engine.name'),
+        precision=settings.text('engine.precision'),
         resident=settings.text('ladder.resident'),
         device=settings.text('ladder.device'),
     )

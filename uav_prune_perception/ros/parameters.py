@@ -104,6 +104,18 @@ TABLE = (
         'Subscribe to a camera only while somebody subscribes to its results or its overlay.',
     ),
     Spec(
+        'engine.name', 'auto',
+        'Engine that flies: auto takes TensorRT where every level has a plan (uav-prune build), '
+        'else ONNX Runtime.',
+        'unconfigured', choices=('auto', 'onnxruntime', 'tensorrt'),
+    ),
+    Spec(
+        'engine.precision', 'fp32',
+        'Of the levels: fp32, fp16, int8 (ONNX Runtime), int8_symmetric (TensorRT), or auto: what '
+        'was measured fastest on this machine (uav-prune profile).',
+        'unconfigured', choices=('fp32', 'fp16', 'int8', 'int8_symmetric', 'auto'),
+    ),
+    Spec(
         'engine.threads', 0, 'Threads of the inference engine; 0 = its own choice.',
         'unconfigured', 0, 256,
     ),

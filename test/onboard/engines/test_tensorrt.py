@@ -24,7 +24,8 @@ from uav_prune_perception.onboard.engines.tensorrt_build import Machine, build_l
 from uav_prune_perception.onboard.engines.tensorrt_cache import PlanCache, default_folder
 from uav_prune_perception.onboard.engines.tensorrt_run import tensorrt_factory
 
-PRECISIONS = ('fp32', 'fp16', 'int8')
+SYMMETRIC = 'int8_symmetric'
+PRECISIONS = ('fp32', 'fp16', SYMMETRIC)
 PICTURE = np.random.default_rng(1).random(variant_ladder.SIZE, np.float32)
 
 
@@ -79,9 +80,9 @@ def test_what_is_built_flies_in_every_version(version, precision, ladder, cache)
     [
         ('8.5', 'fp32', ['EXPLICIT_BATCH'], [], 'model.onnx'),
         ('8.6', 'fp16', ['EXPLICIT_BATCH'], ['FP16'], 'model.onnx'),
-        ('8.6', 'int8', ['EXPLICIT_BATCH'], ['FP16', 'INT8'], 'model.int8.onnx'),
+        ('8.6', SYMMETRIC, ['EXPLICIT_BATCH'], ['FP16', 'INT8'], f'model.{SYMMETRIC}.onnx'),
         ('10.3', 'fp16', ['EXPLICIT_BATCH', 'STRONGLY_TYPED'], [], 'model.fp16.onnx'),
-        ('10.13', 'int8', ['EXPLICIT_BATCH', 'STRONGLY_TYPED'], [], 'model.int8.onnx'),
+        ('10.13', SYMMETRIC, ['EXPLICIT_BATCH', 'STRONGLY_TYPED'], [], f'model.{SYMMETRIC}.onnx'),
         ('11.1', 'fp16', ['STRONGLY_TYPED'], [], 'model.fp16.onnx'),
     ],
 )
@@ -155,12 +156,14 @@ def test_a_plan_of_another_machine_is_refused_with_the_command(ladder, cache, ch
 
 def test_no_plan_half_a_plan_and_no_variant_are_refused(ladder, cache, tmp_path):
     here = a_machine('11.1')
-    with pytest.raises(EngineError, match='level 100: no int8 plan has been built; run'):
-        tensorrt_factory(ladder, 'int8', here=here, cache=cache)
+    with pytest.raises(EngineError, match='level 100: no int8_symmetric plan has been built; run'):
+        tensorrt_factory(ladder, 'int8_symmetric', here=here, cache=cache)
     (path, _), _ = built(here, ladder, cache)
     path.with_suffix('.json').unlink()
     with pytest.raises(EngineError, match='no fp32 plan'):
         tensorrt_factory(ladder, 'fp32', here=here, cache=cache)
+    with pytest.raises(EngineError, match=r'does not read int8 .*use int8_symmetric'):
+        tensorrt_factory(ladder, 'int8', here=here, cache=cache)
     plain = variant_ladder.make(tmp_path / 'plain', variants=())
     with pytest.raises(EngineError, match='has no fp16 variant, only fp32'):
         tensorrt_factory(plain, 'fp16', here=here, cache=cache)

@@ -23,11 +23,12 @@ from uav_prune_perception.ladder import (
 
 SIDE = 32
 SIZE = (1, 3, SIDE, SIDE)
-ACCURACY = {'fp32': 0.9, 'fp16': 0.89, 'int8': 0.88}
+ACCURACY = {'fp32': 0.9, 'fp16': 0.89, 'int8': 0.88, 'int8_symmetric': 0.88}
 
 
 def make(
-    folder: Path, *, variants: tuple[str, ...] = ('fp16', 'int8'), latency_ms=None, device='here'
+    folder: Path, *, variants: tuple[str, ...] = ('fp16', 'int8', 'int8_symmetric'),
+    latency_ms=None, device='here',
 ) -> Ladder:
     """Write and open; ``latency_ms`` is {precision: p50} of profiles on ``device``."""
     writer = LadderWriter(
@@ -45,7 +46,7 @@ def make(
             target = writer.level_folder(name)
             onnx.save(model, target / 'model.onnx')
             for variant in variants:
-                other = quantised(model) if variant == 'int8' else model
+                other = quantised(model) if 'int8' in variant else model
                 onnx.save(other, target / f'model.{variant}.onnx')
             writer.add_level(
                 name, kept_macs=int(name) / 100, macs=int(name), params=1,

@@ -22,7 +22,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ...ladder import Ladder, Level
+from ...ladder import Ladder, LadderError, Level
 from ...ladder.durable import replacing
 from .base import EngineError
 from .cuda_runtime import CudaRuntime, Gpu
@@ -86,6 +86,11 @@ def source_file(ladder: Ladder, level: Level, precision: str, strongly_typed: bo
     Raises:
         LadderError: the ladder has no such variant.
     """
+    if precision == 'int8':
+        raise LadderError(
+            'TensorRT does not read int8 (unsigned activations); use int8_symmetric, and name it '
+            'in export.precisions of the recipe'
+        )
     if precision == 'fp16' and not strongly_typed:
         return ladder.file(level)
     return ladder.file(level, level.precision(precision).file)
@@ -107,7 +112,7 @@ def build_level(
         here: this machine.
         ladder: of the level.
         level: to build.
-        precision: 'fp32', 'fp16' or 'int8'.
+        precision: 'fp32', 'fp16' or 'int8_symmetric'.
         cache: where plans lie.
         again: build even if there is one.
         tell: is told how it goes, in lines.

@@ -30,7 +30,7 @@ class PlanKey:
 
     Attributes:
         onnx_sha256: of the file that it was built from.
-        precision: 'fp32', 'fp16' or 'int8'.
+        precision: 'fp32', 'fp16' or 'int8_symmetric'.
         tensorrt: version.
         gpu: name, compute capability, multiprocessors, CUDA versions.
         options: of the builder.

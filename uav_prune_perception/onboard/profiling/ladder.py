@@ -17,6 +17,7 @@ from .power_meter import PowerMeter
 
 Profiles = dict[str, dict[str, DeviceProfile]]
 TOLD_PARTS = 4
+MADE_FOR = {'tensorrt': ('fp32', 'fp16', 'int8_symmetric')}
 
 
 def profile_ladder(
@@ -34,7 +35,7 @@ def profile_ladder(
     Args:
         ladder: as opened.
         engine: see `choose_engines`.
-        precisions: to measure; None = all that the ladder has.
+        precisions: to measure; None = all that the ladder has and the engine is made for.
         threads: of the engine; 0 = one for each usable core.
         runs: timed inferences of each.
         tell: is told how it goes, in lines.
@@ -44,11 +45,13 @@ def profile_ladder(
         EngineError: an engine cannot be had, or a level does not run.
         LadderError: no level has the precision that was asked for.
     """
+    made_for = MADE_FOR.get(engine, ('fp32', 'int8'))
+    suitable = made_for if precisions is None else precisions
     pairs = [
         (level, precision)
         for precision in PRECISIONS
         for level in ladder.levels
-        if precision in level.precisions and (precisions is None or precision in precisions)
+        if precision in level.precisions and precision in suitable
     ]
     if not pairs:
         raise LadderError(
