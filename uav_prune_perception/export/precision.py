@@ -139,9 +139,9 @@ def _fp16(model: onnx.ModelProto) -> onnx.ModelProto:
 
 
 def _without_detours(graph: onnx.GraphProto) -> None:
-    """Undo what the converter does between neighbours that both stay fp32: a cast to fp16 and back.
+    """Undo the casts to fp16 and back that the converter puts between neighbours in fp32.
 
-    It would round boxes to fp16 after every step. Casts that it wrote twice under one name go, too.
+    They would round boxes at every step. Casts written twice under one name go, too.
     """
     makers = {name: node for node in graph.node for name in node.output}
     nodes = list({id(node): node for node in makers.values()}.values())
