@@ -140,3 +140,45 @@ def test_evaluation_takes_any_engine_at_any_batch(task):
     assert one.metric == 'mAP50'
     assert one.n == 2
     assert one.value == pytest.approx(two.value)
+
+
+def test_the_best_epoch_that_may_be_chosen_is_what_the_run_ends_with(task, monkeypatch, tmp_path):
+    class Notes(FitHook):
+        """Forbids the first epoch; notes the weights that are judged."""
+
+        def __init__(self):
+            self.judged, self.epoch = [], -1
+
+        def after_epoch(self, model, epoch):
+            self.epoch = epoch
+
+        def before_evaluation(self, model):
+            self.judged.append({k: v.clone() for k, v in model.state_dict().items()})
+            with torch.no_grad():
+                model.stem.conv.weight.zero_()
+
+        def may_end(self, epoch):
+            return epoch > 0
+
+        def state_dict(self):
+            return {'epoch': self.epoch}
+
+        def load_state_dict(self, state):
+            self.epoch = state['epoch']
+
+    accuracies = [0.9, 0.6, 0.3]
+
+    def evaluate(predict, split, batch_size):
+        assert split == 'val'
+        return dataclasses.replace(real(predict, split, batch_size), value=accuracies.pop(0))
+
+    real = task.evaluate
+    monkeypatch.setattr(task, 'evaluate', evaluate)
+    hook, model = Notes(), network()
+    options = dataclasses.replace(OPTIONS, evaluate_every=1, keep_best=True)
+    fit(model, task, options, hooks=[hook], checkpoint=tmp_path / 'fit.pt')
+    assert hook.epoch == 1, 'the state of the hook is that of the chosen epoch'
+    assert all(torch.equal(v, hook.judged[1][k]) for k, v in model.state_dict().items())
+    assert model.stem.conv.weight.any(), 'what is changed to be judged is not what is kept'
+    with pytest.raises(TrainingError, match='keep_best needs evaluate_every'):
+        fit(network(), task, dataclasses.replace(options, evaluate_every=0))
