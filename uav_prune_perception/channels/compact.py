@@ -4,15 +4,15 @@
 
 from __future__ import annotations
 
-import copy
 from collections import defaultdict
 from collections.abc import Iterable
 
 import torch
 from torch import Tensor, nn
 
+from .copies import copy_with, like
 from .errors import ChannelError
-from .exported import first_line, named_tensors, unwrap
+from .model_tensors import named_tensors, unwrap
 from .plan import Cut, PruningPlan
 from .recombine import Recombine
 
@@ -29,43 +29,37 @@ def compact(model: nn.Module, plan: PruningPlan) -> nn.Module:
     Raises:
         ChannelError: the plan is of another network.
     """
-    try:
-        small = copy.deepcopy(unwrap(model))
-    except RuntimeError as error:
-        raise ChannelError(
-            f'{type(model).__name__} cannot be copied ({first_line(error)}); detach what it caches'
-        ) from error
-    compact_in_place(small, plan)
+    model = unwrap(model)
+    smaller = _sliced_tensors(model, plan)
+    named = named_tensors(model)
+    small = copy_with(model, {id(named[name]): tensor for name, tensor in smaller.items()})
+    _adjust(small, plan, {id(tensor) for tensor in smaller.values()})
     return small
 
 
 def compact_in_place(model: nn.Module, plan: PruningPlan) -> None:
     """Cut ``model`` itself; nothing is changed if the plan does not fit."""
-    owners = _owners(model)
+    smaller = _sliced_tensors(model, plan)
     named = named_tensors(model)
-    by_parameter: dict[str, list[Cut]] = defaultdict(list)
-    for cut in plan.cuts:
-        by_parameter[cut.parameter].append(cut)
-    modules = dict(model.named_modules(remove_duplicate=False))
-    for path in (*plan.attributes, *plan.placements):
-        if path not in modules:
-            raise ChannelError(f'the plan changes "{path}", which is no module here')
-    smaller = {name: _sliced(name, named.get(name), cuts) for name, cuts in by_parameter.items()}
-    touched: dict[int, nn.Module] = {}
+    owners = _owners(model)
     for name, tensor in smaller.items():
         for module, attribute in owners[id(named[name])]:
             table = module._parameters if attribute in module._parameters else module._buffers
             table[attribute] = tensor  # type: ignore[assignment]
-            touched[id(module)] = module
-    for path, values in plan.attributes.items():
-        for attribute, value in values.items():
-            before = getattr(modules[path], attribute, None)
-            setattr(modules[path], attribute, tuple(value) if type(before) is tuple else value)
-    for module in touched.values():
-        set_widths(module)
-    for path, placement in plan.placements.items():
-        parent, _, name = path.rpartition('.')
-        setattr(modules[parent], name, Recombine(modules[path], placement))
+    _adjust(model, plan, {id(tensor) for tensor in smaller.values()})
+
+
+def _sliced_tensors(model: nn.Module, plan: PruningPlan) -> dict[str, Tensor]:
+    """Name -> what stays of each tensor that the plan cuts."""
+    modules = dict(model.named_modules(remove_duplicate=False))
+    for path in (*plan.attributes, *plan.placements):
+        if path not in modules:
+            raise ChannelError(f'the plan changes "{path}", which is no module here')
+    by_parameter: dict[str, list[Cut]] = defaultdict(list)
+    for cut in plan.cuts:
+        by_parameter[cut.parameter].append(cut)
+    named = named_tensors(model)
+    return {name: _sliced(name, named.get(name), cuts) for name, cuts in by_parameter.items()}
 
 
 def _sliced(name: str, tensor: Tensor | None, cuts: Iterable[Cut]) -> Tensor:
@@ -79,9 +73,23 @@ def _sliced(name: str, tensor: Tensor | None, cuts: Iterable[Cut]) -> Tensor:
                 f'the network has shape {tuple(tensor.shape)}'
             )
         small = small.index_select(cut.dim, torch.tensor(cut.kept, device=small.device))
-    if isinstance(tensor, nn.Parameter):
-        return nn.Parameter(small, requires_grad=tensor.requires_grad)
-    return small
+    return like(tensor, small)
+
+
+def _adjust(model: nn.Module, plan: PruningPlan, cut: set[int]) -> None:
+    """Make a network's numbers and modules fit its tensors, of which those in ``cut`` are new."""
+    modules = dict(model.named_modules(remove_duplicate=False))
+    for path, values in plan.attributes.items():
+        for attribute, value in values.items():
+            before = getattr(modules[path], attribute, None)
+            setattr(modules[path], attribute, tuple(value) if type(before) is tuple else value)
+    for module in modules.values():
+        held = (*module._parameters.values(), *module._buffers.values())
+        if any(id(tensor) in cut for tensor in held):
+            set_widths(module)
+    for path, placement in plan.placements.items():
+        parent, _, name = path.rpartition('.')
+        setattr(modules[parent], name, Recombine(modules[path], placement))
 
 
 def _owners(model: nn.Module) -> dict[int, list[Owner]]:

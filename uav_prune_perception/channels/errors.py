@@ -15,3 +15,8 @@ class ForwardError(ChannelError):
     def __init__(self, text: str, module: str) -> None:
         super().__init__(text)
         self.module = module
+
+
+def first_line(error: object) -> str:
+    """The first line of an exception's text."""
+    return (str(error).strip().splitlines() or ['no message'])[0]

@@ -10,13 +10,11 @@ slices and scatters, so nothing changes behind the walker's back.
 from __future__ import annotations
 
 import contextlib
-import copy
 import logging
 import operator
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from types import MethodType
 from typing import Any
 
 import torch
@@ -25,7 +23,9 @@ from torch.fx import GraphModule, Node
 from torch.fx.experimental.symbolic_shapes import GuardOnDataDependentSymNode
 from torch.utils import _pytree as pytree
 
-from .errors import ChannelError
+from .copies import private_copy, shape_only_copy
+from .errors import ChannelError, first_line
+from .model_tensors import Forward, first_names, named_tensors, unwrap
 
 IN_PLACE = (
     'relu_ relu6_ silu_ hardswish_ hardsigmoid_ hardtanh_ leaky_relu_ elu_ selu_ celu_ mish_ '
@@ -33,11 +33,6 @@ IN_PLACE = (
 )
 CHANGES_WHOLE = {f'aten.{name}' for name in IN_PLACE.split()}
 """In-place operators that a rule can read as their ordinary form."""
-
-Forward = Callable[..., Any]
-"""``forward(model, *inputs)``, in place of the module's own."""
-
-WRAPPERS = (nn.DataParallel, nn.parallel.DistributedDataParallel)
 
 
 @dataclass
@@ -81,17 +76,6 @@ class Exported:
         return values
 
 
-def unwrap(model: nn.Module) -> nn.Module:
-    """The network inside DataParallel, DistributedDataParallel and ``torch.compile``."""
-    while True:
-        if isinstance(model, WRAPPERS):
-            model = model.module
-        elif isinstance(inner := getattr(model, '_orig_mod', None), nn.Module):
-            model = inner
-        else:
-            return model
-
-
 def as_arguments(example_inputs: Any) -> tuple[Any, ...]:
     """Example inputs as positional arguments: a tensor alone means the only argument."""
     if isinstance(example_inputs, tuple):
@@ -110,26 +94,6 @@ def cast(tree: Any, dtype: torch.dtype) -> Any:
         return leaf.detach().to('cpu', dtype if leaf.is_floating_point() else leaf.dtype)
 
     return pytree.tree_map(one, tree)
-
-
-def private_copy(
-    model: nn.Module, dtype: torch.dtype, forward: Forward | None = None
-) -> nn.Module:
-    """A deep copy in evaluation mode, on the CPU, with floats as ``dtype``.
-
-    ``forward`` takes the place of the module's own: the part of it that can be traced.
-    """
-    try:
-        private = copy.deepcopy(unwrap(model)).cpu().to(dtype).eval()
-    except RuntimeError as error:
-        raise ChannelError(
-            f'{type(model).__name__} cannot be copied ({first_line(error)}); '
-            'give a model that has not been run with gradients, or detach what it caches'
-        ) from error
-    if forward is not None:
-        # A bound method is copied together with the module it is bound to.
-        private.forward = MethodType(forward, private)
-    return private
 
 
 def export(model: nn.Module, example_inputs: Any, forward: Forward | None = None) -> Exported:
@@ -161,7 +125,7 @@ def export(model: nn.Module, example_inputs: Any, forward: Forward | None = None
 def _export(model: nn.Module, example: tuple[Any, ...], dtype: torch.dtype) -> Exported:
     with quiet():
         # Export a copy: a forward may cache shape-only tensors in the module it ran in.
-        program = torch.export.export(copy.deepcopy(model), example, strict=False)
+        program = torch.export.export(shape_only_copy(model), example, strict=False)
         if not all(_is_plain(node) for node in program.graph.nodes):
             program = program.run_decompositions({})
     signature = program.graph_signature
@@ -189,22 +153,6 @@ def quiet() -> Iterator[None]:
             yield
     finally:
         logging.disable(before)
-
-
-def named_tensors(model: nn.Module) -> dict[str, Tensor]:
-    """Parameters and buffers under every name they have."""
-    return {
-        **dict(model.named_buffers(remove_duplicate=False)),
-        **dict(model.named_parameters(remove_duplicate=False)),
-    }
-
-
-def first_names(model: nn.Module) -> dict[str, str]:
-    """Every name of a tensor -> the first one; a shared tensor is known by one name."""
-    first: dict[int, str] = {}
-    for name, tensor in [*model.named_parameters(), *model.named_buffers()]:
-        first.setdefault(id(tensor), name)
-    return {name: first[id(tensor)] for name, tensor in named_tensors(model).items()}
 
 
 def _is_plain(node: Node) -> bool:
@@ -253,8 +201,3 @@ def module_path(node: Node) -> str:
     """Dotted path of the innermost module that ran this node; '' for the network itself."""
     stack = list(node.meta.get('nn_module_stack', {}).values())
     return str(stack[-1][0]).split('@')[0] if stack else ''
-
-
-def first_line(error: object) -> str:
-    """The first line of an exception's text."""
-    return (str(error).strip().splitlines() or ['no message'])[0]

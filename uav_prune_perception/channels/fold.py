@@ -19,9 +19,11 @@ import torch
 from torch import Tensor, nn
 from torch.fx import Interpreter, Node
 
+from .copies import private_copy
 from .errors import ChannelError
-from .exported import Exported, named_tensors, operator_name, private_copy
+from .exported import Exported, operator_name
 from .graph import ChannelGraph
+from .model_tensors import named_tensors
 from .plan import PruningPlan
 from .recombine import NORMS
 from .verify import compact_outputs, floats, relative_error

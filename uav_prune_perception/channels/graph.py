@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import copy
+import functools
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -15,16 +16,18 @@ from torch.utils import _pytree as pytree
 
 from . import rules_layers, rules_movement, rules_pointwise, rules_reduce, rules_spatial
 from .compact import compact
+from .copies import private_copy, shaken
 from .cost import Cost, CostModel
 from .errors import ChannelError
-from .exported import Exported, Forward, export, private_copy
+from .exported import Exported, export
 from .groups import Frozen, Group, find_groups, producer_channels
 from .keep import Keep, choose_keep
 from .literals import Edit, Literal, edited_attributes, find_edits
+from .model_tensors import Forward
 from .plan import PruningPlan
 from .plan_making import choices, dead_of, lost_entries, make_cuts
 from .recombine import Branch, find_branches
-from .settle import Problem, problem_of, settle, shaken, trial_masks
+from .settle import Problem, problem_of, settle, trial_masks
 from .verify import (
     canonical_values,
     compact_outputs,
@@ -155,6 +158,15 @@ class ChannelGraph:
         dense = private_copy(model, self.exported.dtype, self.forward)
         small = private_copy(compact_model, self.exported.dtype, self.forward)
         return self._error(dense, small, plan)
+
+    def reference(self, model: nn.Module, plan: PruningPlan) -> list[Tensor]:
+        """Outputs of the masked dense network: what the compact one must compute."""
+        dense = private_copy(model, self.exported.dtype, self.forward)
+        return masked_outputs(self._walk, self._values, plan, dense)
+
+    def part(self, model: nn.Module) -> Forward:
+        """What was traced of ``model`` (same class, any widths): itself, or a part of it."""
+        return model if self.forward is None else functools.partial(self.forward, model)
 
     def prove(self, plan: PruningPlan) -> float:
         """Relative error of the plan with random vectors in place of the network's own.

@@ -14,8 +14,8 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_model
 from torch import Tensor, nn
 
-from .errors import ChannelError
-from .exported import first_line, first_names, unwrap
+from .errors import ChannelError, first_line
+from .model_tensors import first_names, unwrap
 from .recombine import Placement
 
 FORMAT = 'uav_prune_perception/pruning-plan'

@@ -12,10 +12,10 @@ from torch import Tensor, nn
 from .compact import compact
 from .cost import Cost
 from .errors import ChannelError
-from .exported import Forward, unwrap
 from .graph import TOLERANCE, TRIAL_TOLERANCE, ChannelGraph
 from .groups import Frozen
 from .importance import branch_magnitude, magnitude
+from .model_tensors import Forward, unwrap
 from .plan import PruningPlan
 
 

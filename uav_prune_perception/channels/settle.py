@@ -9,12 +9,11 @@ fails are they halved until the culprits stand alone.
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from .errors import ChannelError, ForwardError
 from .groups import Group
@@ -90,31 +89,6 @@ def trial_masks(groups: Sequence[Group], seed: int) -> dict[str, Tensor]:
         mask[torch.randperm(group.width, generator=generator)[:count]] = True
         masks[group.name] = mask
     return masks
-
-
-def shaken(model: nn.Module, seed: int) -> nn.Module:
-    """A copy whose every parameter matters.
-
-    Fresh networks hide mistakes: BatchNorm is the identity, zero-initialised branches and layer
-    scales of 1e-6 add nothing. Vectors become random; all-zero weights too.
-    """
-    model = copy.deepcopy(model)
-    generator = torch.Generator().manual_seed(seed)
-    with torch.no_grad():
-        for name, parameter in model.named_parameters():
-            low = 0.5 if name.endswith('weight') else -0.5
-            if sum(size > 1 for size in parameter.shape) <= 1:
-                noise = torch.rand(parameter.shape, generator=generator, dtype=parameter.dtype)
-                parameter.copy_(noise + low)
-            elif not bool(parameter.abs().max() > 0):
-                noise = torch.randn(parameter.shape, generator=generator, dtype=parameter.dtype)
-                parameter.copy_(noise / parameter[0].numel() ** 0.5)
-        for name, buffer in model.named_buffers():
-            if name.endswith(('running_mean', 'running_var')):
-                low = 0.5 if name.endswith('var') else -0.5
-                noise = torch.rand(buffer.shape, generator=generator, dtype=buffer.dtype)
-                buffer.copy_(noise + low)
-    return model
 
 
 def problem_of(run: Callable[[], float], tolerance: float) -> Problem | None:

@@ -18,9 +18,11 @@ from torch import Tensor, nn
 from torch.fx import Interpreter, Node
 from torch.utils import _pytree as pytree
 
-from .errors import ChannelError, ForwardError
-from .exported import CHANGES_WHOLE, Forward, export, first_line, operator_name, private_copy
+from .copies import private_copy
+from .errors import ChannelError, ForwardError, first_line
+from .exported import CHANGES_WHOLE, export, operator_name
 from .id_space import squeeze_constant
+from .model_tensors import Forward
 from .plan import PruningPlan
 from .recombine import find_branches, silence
 from .walk import Ids, IdWalk
