@@ -15,6 +15,7 @@ from .errors import ChannelError
 from .model_tensors import named_tensors, unwrap
 from .plan import Cut, PruningPlan
 from .recombine import Recombine
+from .widen import Widened
 
 Owner = tuple[nn.Module, str]
 """A module and the name under which it holds a tensor."""
@@ -52,7 +53,7 @@ def compact_in_place(model: nn.Module, plan: PruningPlan) -> None:
 def _sliced_tensors(model: nn.Module, plan: PruningPlan) -> dict[str, Tensor]:
     """Name -> what stays of each tensor that the plan cuts."""
     modules = dict(model.named_modules(remove_duplicate=False))
-    for path in (*plan.attributes, *plan.placements):
+    for path in (*plan.attributes, *plan.placements, *plan.wide):
         if path not in modules:
             raise ChannelError(f'the plan changes "{path}", which is no module here')
     by_parameter: dict[str, list[Cut]] = defaultdict(list)
@@ -90,6 +91,9 @@ def _adjust(model: nn.Module, plan: PruningPlan, cut: set[int]) -> None:
     for path, placement in plan.placements.items():
         parent, _, name = path.rpartition('.')
         setattr(modules[parent], name, Recombine(modules[path], placement))
+    for path, widening in plan.wide.items():
+        parent, _, name = path.rpartition('.')
+        setattr(modules[parent], name, Widened(modules[path], widening))
 
 
 def _owners(model: nn.Module) -> dict[int, list[Owner]]:

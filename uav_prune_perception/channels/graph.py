@@ -36,6 +36,7 @@ from .verify import (
 )
 from .walk import IdWalk
 from .width_cost import WidthCost
+from .widen import widenings
 
 RULE_FILES = (rules_layers, rules_movement, rules_pointwise, rules_reduce, rules_spatial)
 TOLERANCE = {torch.float64: 1e-9, torch.float32: 1e-4}
@@ -99,8 +100,7 @@ class ChannelGraph:
         Raises:
             ChannelError: the network cannot be traced, or ``keep`` names no module.
         """
-        exported = export(model, example_inputs, forward)
-        walk = IdWalk(exported).run()
+        walk = IdWalk.of(export(model, example_inputs, forward))
         _freeze_outputs(walk)
         for path in keep:
             _freeze_module(walk, path)
@@ -149,9 +149,10 @@ class ChannelGraph:
         """
         chosen = choices(self.groups, keep, self.branches)
         cuts, placements = make_cuts(self._walk, self.groups, chosen, self.branches)
-        attributes = self._attributes(dead_of(self._walk, self.groups, chosen))
+        dead = dead_of(self._walk, self.groups, chosen)
         counts = {g.name: (int(chosen[g.name].mask.sum()), g.width) for g in self.groups}
-        return PruningPlan(cuts, attributes, counts, placements)
+        wide = widenings(self._walk, dead)
+        return PruningPlan(cuts, self._attributes(dead), counts, placements, wide)
 
     def verify(self, model: nn.Module, compact_model: nn.Module, plan: PruningPlan) -> float:
         """As `verify`, without tracing again: ``model`` has the weights that were cut."""

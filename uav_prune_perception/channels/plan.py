@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from .errors import ChannelError, first_line
 from .model_tensors import first_names, unwrap
 from .recombine import Placement
+from .widen import Widening
 
 FORMAT = 'uav_prune_perception/pruning-plan'
 VERSION = 1
@@ -51,12 +52,14 @@ class PruningPlan:
         attributes: module path -> attribute -> value (``groups`` of a depthwise convolution).
         kept: group name -> (choices kept, width), for people and reports.
         placements: module path -> where its channels go in a residual stream.
+        wide: module path -> how it is run at full width (it mixes channels).
     """
 
     cuts: tuple[Cut, ...]
     attributes: dict[str, dict[str, Any]] = field(default_factory=dict)
     kept: dict[str, tuple[int, int]] = field(default_factory=dict)
     placements: dict[str, Placement] = field(default_factory=dict)
+    wide: dict[str, Widening] = field(default_factory=dict)
 
     def to_json(self) -> str:
         """The plan as text; index lists are written as ranges ("0-3,7")."""
@@ -69,6 +72,9 @@ class PruningPlan:
             'placements': {
                 path: [write_ranges(p.positions), p.width, list(p.parameters)]
                 for path, p in self.placements.items()
+            },
+            'wide': {
+                path: [write_ranges(w.positions), w.width, w.dim] for path, w in self.wide.items()
             },
         }
         return json.dumps(document, indent=1, sort_keys=True) + '\n'
@@ -95,12 +101,16 @@ class PruningPlan:
                 str(path): Placement(read_ranges(where, int(width)), int(width), tuple(names))
                 for path, (where, width, names) in document.get('placements', {}).items()
             }
+            wide = {
+                str(path): Widening(read_ranges(where, int(width)), int(width), int(dim))
+                for path, (where, width, dim) in document.get('wide', {}).items()
+            }
             attributes = {str(k): dict(v) for k, v in document['attributes'].items()}
         except ChannelError:
             raise
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise ChannelError(f'{source}: damaged plan ({error})') from None
-        return cls(cuts, attributes, kept, placements)
+        return cls(cuts, attributes, kept, placements, wide)
 
     def save(self, folder: str | Path, model: nn.Module | None = None) -> None:
         """Write ``plan.json`` and, with the compact ``model``, ``weights.safetensors``."""

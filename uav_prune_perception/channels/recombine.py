@@ -20,6 +20,7 @@ from torch.nn import functional
 
 from .exported import Exported, module_path, operator_name
 from .walk import shape_of
+from .widen import Wrapper
 
 NORMS = (
     'aten.batch_norm',
@@ -60,7 +61,7 @@ class Placement:
     parameters: tuple[str, ...]
 
 
-class Recombine(nn.Module):
+class Recombine(Wrapper):
     """Runs ``inner`` and writes its channels into a wider stream, zeros elsewhere.
 
     One contiguous run of positions is a padding; anything else one gather of a padded tensor.

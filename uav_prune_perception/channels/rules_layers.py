@@ -57,6 +57,9 @@ def _convolve(walk: IdWalk, node: Node, groups: int, *, transposed: bool) -> Ids
     bias = argument(node, 2, 'bias')
     shape, kernel = shape_of(node), shape_of(weight)
     channel_dim = len(shape) - (len(kernel) - 1)
+    places = varying(walk.ids(x))
+    if places and channel_dim not in places and max(places) > channel_dim:
+        walk.freeze(walk.ids(x), node, 'slides over channels')  # ECA
     read = walk.channels(walk.ids(x), channel_dim)
     name = walk.parameter(weight)
     if name is None:

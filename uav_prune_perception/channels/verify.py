@@ -187,7 +187,7 @@ def verify(
         ChannelError: the compact network cannot run.
     """
     exported = export(model, example_inputs, forward)
-    walk = IdWalk(exported).run()
+    walk = IdWalk.of(exported)
     values = canonical_values(walk)
     reference = masked_outputs(walk, values, plan, exported.model)
     small = private_copy(compact_model, exported.dtype, forward)

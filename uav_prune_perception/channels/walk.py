@@ -8,7 +8,7 @@ without a rule freezes the ids it reads and says so: what cannot be followed is 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -19,6 +19,7 @@ from torch.utils import _pytree as pytree
 
 from .exported import CHANGES_WHOLE, Exported, module_path, operator_name
 from .id_space import FREE, IdSpace, compress, squeeze_constant, varying
+from .widen import WideModule, find_wide, fixed_macs
 
 Ids = Tensor | tuple[Any, ...] | list[Any] | None
 Rule = Callable[['IdWalk', Node], Ids]
@@ -74,7 +75,8 @@ class IdWalk:
 
     A *slot* is one index of one dimension of a parameter or buffer; ``roles`` says what a
     dimension does: ``producer`` (makes channels), ``norm`` (accompanies them: BatchNorm, bias,
-    layer scale) or ``consumer`` (reads them).
+    layer scale) or ``consumer`` (reads them). ``suspects`` are nodes that froze what they read;
+    modules in ``wide`` are passed by (see `widen`).
     """
 
     exported: Exported
@@ -88,6 +90,8 @@ class IdWalk:
     counts: list[GroupCount] = field(default_factory=list)
     literals: list[tuple[str, int, Tensor]] = field(default_factory=list)
     unfollowed: set[str] = field(default_factory=set)
+    suspects: dict[Node, None] = field(default_factory=dict)
+    wide: Mapping[str, WideModule] = field(default_factory=dict)
 
     # -- what rules use ---------------------------------------------------------------------
 
@@ -128,6 +132,7 @@ class IdWalk:
     def freeze(self, ids: Tensor, node: Node, why: str) -> None:
         """Freeze ``ids``; the reason names the module, the operator and ``why``."""
         where = module_path(node) or 'forward'
+        self.suspects[node] = None
         self.space.freeze(ids, f'{operator_name(node)} in {where}: {why}')
 
     def counts_channels(self, node: Node, ids: Tensor, dim: int) -> None:
@@ -158,12 +163,23 @@ class IdWalk:
 
     # -- the walk -----------------------------------------------------------------------------
 
+    @classmethod
+    def of(cls, exported: Exported) -> IdWalk:
+        """Walk; where a module froze channels and can be widened instead, walk past it."""
+        walk = cls(exported).run()
+        while more := find_wide(walk):
+            walk = cls(exported, wide={**walk.wide, **more}).run()
+        return walk
+
     def run(self) -> IdWalk:
         """Visit every node in order, then make every tensor rectangular."""
         arguments = iter(self.exported.arguments)
+        passed = {node: module for module in self.wide.values() for node in module.nodes}
         for node in self.exported.graph_module.graph.nodes:
             if node.op == 'placeholder':
                 self._placeholder(node, next(arguments))
+            elif node in passed:
+                self.values[node] = self._pass_by(node, passed[node])
             elif node.op == 'call_function':
                 self.values[node] = self._apply(node)
             elif node.op == 'get_attr':
@@ -171,6 +187,18 @@ class IdWalk:
         self._settle_elements()
         self._make_rectangular()
         return self
+
+    def _pass_by(self, node: Node, module: WideModule) -> Ids:
+        """Inside a module that runs at full width: only its output has channels."""
+        if macs := fixed_macs(node):
+            self.work.append(Work(node.name, macs, []))
+        if node is module.sink:
+            return self.ids(module.source)
+        free = torch.zeros((), dtype=torch.int64)
+        return pytree.tree_map(
+            lambda value: free.expand(tuple(value.shape)) if isinstance(value, Tensor) else None,
+            node.meta.get('val'),
+        )
 
     def _placeholder(self, node: Node, value: Any) -> None:
         if not isinstance(value, Tensor):
