@@ -3,8 +3,8 @@
 """Which third-party networks can be pruned: ours beside Torch-Pruning.
 
 Networks are those of `zoo.py`, with random weights. Each network and tool runs in a process of
-its own with a limit of CPU time; every finished row is written at once, and a row that is there already
-is not run again (``--again`` does).
+its own with a limit of CPU time; every finished row is written at once, and a row that is there
+already is not run again (``--again`` does).
 
     python benchmarks/coverage.py --out coverage                        # everything
     python benchmarks/coverage.py --only tv:resnet18 --tools ours       # one

@@ -11,10 +11,10 @@ from typing import Any
 from coverage_measure import floats, macs_of, onnx_check
 from zoo import Network
 
-HEADS = """
-Detect v10Detect Segment Segment26 OBB OBB26 Pose Pose26 Classify WorldDetect RTDETRDecoder
-SSDHead SSDLiteHead RetinaNetHead FCOSHead
-""".split()
+HEADS = (
+    'Detect v10Detect Segment Segment26 OBB OBB26 Pose Pose26 Classify WorldDetect RTDETRDecoder '
+    'SSDHead SSDLiteHead RetinaNetHead FCOSHead'
+)
 
 
 def run(network: Network, *, onnx: bool) -> dict[str, Any]:
@@ -95,7 +95,7 @@ def output_layers(model: Any) -> list[Any]:
     from torch import nn
 
     last = [m for m in model.modules() if isinstance(m, (nn.Linear, nn.Conv2d))][-1:]
-    heads = [m for m in model.modules() if type(m).__name__ in HEADS]
+    heads = [m for m in model.modules() if type(m).__name__ in HEADS.split()]
     classifiers = [
         m
         for m in model.modules()

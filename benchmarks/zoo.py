@@ -32,7 +32,7 @@ seg:deeplabv3_resnet50 seg:fcn_resnet50 seg:lraspp_mobilenet_v3_large smp:Unet s
 yolo:yolov3-tiny@128 yolo:yolov5n@128 yolo:yolov8n@128 yolo:yolov8n-seg@128 yolo:yolov8n-obb@128
 yolo:yolov9t@128 yolo:yolov10n@128 yolo:yolo11n@128 yolo:yolo12n@128 yolo:yolo26n@128
 yolo:rtdetr-resnet50@128
-""".split()
+"""
 """What issue 3 names."""
 
 CONVOLUTIONAL = """
@@ -59,34 +59,34 @@ cv:pyramidnet110_a48_cifar10@32
 yolo:yolov3@128 yolo:yolov6n@128 yolo:yolov8n-pose@128 yolo:yolov8n-cls@128 yolo:yolov8n-p2@128
 yolo:yolov8n-ghost@128 yolo:yolo11n-seg@128 yolo:yolo11n-pose@128 yolo:yolo11n-obb@128
 yolo:yolo11n-cls@128 yolo:yolo12n-seg@128 yolo:yolo26n-seg@128 yolo:yolo26n-pose@128
-""".split()
+"""
 """More convolutional families."""
 
 ATTENTION = """
 timm:coatnet_pico_rw_224@224 timm:maxvit_pico_rw_256@256 timm:swin_tiny_patch4_window7_224@224
-timm:vit_tiny_patch16_224@224 timm:deit_tiny_patch16_224@224 timm:mobilevit_xxs timm:mobilevitv2_050
-timm:mobilenetv4_hybrid_medium timm:levit_128s@224 timm:pvt_v2_b0 timm:efficientformer_l1@224
+timm:vit_tiny_patch16_224@224 timm:deit_tiny_patch16_224@224 timm:mobilevit_xxs
+timm:mobilevitv2_050 timm:mobilenetv4_hybrid_medium timm:levit_128s@224 timm:pvt_v2_b0 timm:efficientformer_l1@224
 timm:efficientformerv2_s0@224 timm:nextvit_small timm:swiftformer_xs@224 timm:tiny_vit_5m_224@224
 timm:mixer_s32_224@224 timm:resmlp_12_224@224 timm:xcit_nano_12_p16_224@224 timm:cait_xxs24_224@224
 timm:halonet26t@256 timm:lambda_resnet26t@256 timm:botnet26t_256@256 timm:visformer_tiny@224
-timm:sequencer2d_s@224 timm:volo_d1_224@224 timm:twins_svt_small@224 timm:davit_tiny timm:coat_lite_tiny@224
-tv:swin_t tv:swin_v2_t tv:vit_b_16@224 tv:maxvit_t@224
+timm:sequencer2d_s@224 timm:volo_d1_224@224 timm:twins_svt_small@224 timm:davit_tiny
+timm:coat_lite_tiny@224 tv:swin_t tv:swin_v2_t tv:vit_b_16@224 tv:maxvit_t@224
 yolo:rtdetr-l@128 yolo:yolov8s-world@128 hf:rt_detr@128 hf:segformer hf:detr
-""".split()
+"""
 """Networks with attention or token mixing."""
 
 WHOLE_DETECTORS = """
 det:fasterrcnn_mobilenet_v3_large_320_fpn@128 det:fasterrcnn_resnet50_fpn@128
 det:maskrcnn_resnet50_fpn@128 det:keypointrcnn_resnet50_fpn@128 det:retinanet_resnet50_fpn@128
 det:fcos_resnet50_fpn@128 det:ssd300_vgg16@300 det:ssdlite320_mobilenet_v3_large@320
-""".split()
+"""
 """torchvision detectors as they come, with resizing and non-maximum suppression."""
 
 SETS = {
-    'named': NAMED,
-    'convolutional': CONVOLUTIONAL,
-    'attention': ATTENTION,
-    'detectors': WHOLE_DETECTORS,
+    'named': NAMED.split(),
+    'convolutional': CONVOLUTIONAL.split(),
+    'attention': ATTENTION.split(),
+    'detectors': WHOLE_DETECTORS.split(),
 }
 ALL = {}
 for _set in SETS.values():

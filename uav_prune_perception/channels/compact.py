@@ -10,6 +10,7 @@ from collections.abc import Iterable
 import torch
 from torch import Tensor, nn
 
+from .baked import bake, with_plain_layers
 from .copies import copy_with, like
 from .errors import ChannelError
 from .model_tensors import named_tensors, unwrap
@@ -30,7 +31,11 @@ def compact(model: nn.Module, plan: PruningPlan) -> nn.Module:
     Raises:
         ChannelError: the plan is of another network.
     """
-    model = unwrap(model)
+    return cut_copy(with_plain_layers(unwrap(model), plan.baked), plan)
+
+
+def cut_copy(model: nn.Module, plan: PruningPlan) -> nn.Module:
+    """As `compact`, of a network whose computed weights are baked already."""
     smaller = _sliced_tensors(model, plan)
     named = named_tensors(model)
     small = copy_with(model, {id(named[name]): tensor for name, tensor in smaller.items()})
@@ -39,7 +44,8 @@ def compact(model: nn.Module, plan: PruningPlan) -> nn.Module:
 
 
 def compact_in_place(model: nn.Module, plan: PruningPlan) -> None:
-    """Cut ``model`` itself; nothing is changed if the plan does not fit."""
+    """Cut ``model`` itself."""
+    bake(model, plan.baked)
     smaller = _sliced_tensors(model, plan)
     named = named_tensors(model)
     owners = _owners(model)

@@ -47,6 +47,7 @@ class Exported:
         dtype: floating-point type of the traced copy, the widest that the model bears.
         model: that copy (evaluation mode, ``dtype``, CPU).
         example: positional example inputs for ``model``.
+        baked: paths of layers whose computed weight was baked first (see `baked`).
     """
 
     graph_module: GraphModule
@@ -55,6 +56,7 @@ class Exported:
     dtype: torch.dtype
     model: nn.Module
     example: tuple[Any, ...]
+    baked: tuple[str, ...] = ()
 
     @property
     def arguments(self) -> list[Any]:
@@ -62,15 +64,19 @@ class Exported:
         return self.bind(self.model)
 
     def bind(self, model: nn.Module) -> list[Any]:
-        """A value for each placeholder, the weights taken from ``model`` (same names)."""
+        """A value for each placeholder, the weights taken from ``model`` (same names).
+
+        Inputs and constants get the precision of the weights.
+        """
         state = named_tensors(model)
-        leaves = iter(pytree.tree_leaves((self.example, {})))
+        float_type = next((t.dtype for t in state.values() if t.is_floating_point()), self.dtype)
+        leaves = iter(pytree.tree_leaves((cast(self.example, float_type), {})))
         values: list[Any] = []
         for node in placeholders(self.graph_module):
             if node.name in self.parameters:
                 values.append(state[self.parameters[node.name]])
             elif node.name in self.constants:
-                values.append(self.constants[node.name])
+                values.append(cast(self.constants[node.name], float_type))
             else:
                 values.append(next(leaves, None))
         return values

@@ -66,7 +66,8 @@ def fold_constants(
     if plan.placements:
         raise ChannelError('constants cannot be folded after residual reconstruction')
     exported = graph.exported
-    quiet = _quieted(exported, private_copy(model, exported.dtype, graph.forward), plan)
+    dense = private_copy(graph.plain(model), exported.dtype, graph.forward)
+    quiet = _quieted(exported, dense, plan)
     reader = _Reader(exported, plan)
     with torch.no_grad():
         reference = floats(reader.run(*exported.bind(quiet), enable_io_processing=False))

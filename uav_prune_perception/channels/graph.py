@@ -15,11 +15,12 @@ from torch.fx import Node
 from torch.utils import _pytree as pytree
 
 from . import rules_layers, rules_movement, rules_pointwise, rules_reduce, rules_spatial
-from .compact import compact
+from .baked import export_plain, with_plain_layers
+from .compact import cut_copy
 from .copies import private_copy, shaken
 from .cost import Cost, CostModel
 from .errors import ChannelError
-from .exported import Exported, export
+from .exported import Exported
 from .groups import Frozen, Group, find_groups, producer_channels
 from .keep import Keep, choose_keep
 from .literals import Edit, Literal, edited_attributes, find_edits
@@ -100,7 +101,7 @@ class ChannelGraph:
         Raises:
             ChannelError: the network cannot be traced, or ``keep`` names no module.
         """
-        walk = IdWalk.of(export(model, example_inputs, forward))
+        walk = IdWalk.of(export_plain(model, example_inputs, forward))
         _freeze_outputs(walk)
         for path in keep:
             _freeze_module(walk, path)
@@ -152,18 +153,26 @@ class ChannelGraph:
         dead = dead_of(self._walk, self.groups, chosen)
         counts = {g.name: (int(chosen[g.name].mask.sum()), g.width) for g in self.groups}
         wide = widenings(self._walk, dead)
-        return PruningPlan(cuts, self._attributes(dead), counts, placements, wide)
+        return PruningPlan(
+            cuts, self._attributes(dead), counts, placements, wide, self.exported.baked
+        )
 
     def verify(self, model: nn.Module, compact_model: nn.Module, plan: PruningPlan) -> float:
         """As `verify`, without tracing again: ``model`` has the weights that were cut."""
-        dense = private_copy(model, self.exported.dtype, self.forward)
+        dense = private_copy(self.plain(model), self.exported.dtype, self.forward)
         small = private_copy(compact_model, self.exported.dtype, self.forward)
         return self._error(dense, small, plan)
 
-    def reference(self, model: nn.Module, plan: PruningPlan) -> list[Tensor]:
-        """Outputs of the masked dense network: what the compact one must compute."""
-        dense = private_copy(model, self.exported.dtype, self.forward)
+    def reference(
+        self, model: nn.Module, plan: PruningPlan, dtype: torch.dtype | None = None
+    ) -> list[Tensor]:
+        """Outputs of the masked dense network, in ``dtype``: what the compact one must compute."""
+        dense = private_copy(self.plain(model), dtype or self.dtype, self.forward)
         return masked_outputs(self._walk, self._values, plan, dense)
+
+    def plain(self, model: nn.Module) -> nn.Module:
+        """The network that is cut: ``model``, or a copy in which computed weights are baked."""
+        return with_plain_layers(model, self.exported.baked)
 
     def part(self, model: nn.Module) -> Forward:
         """What was traced of ``model`` (same class, any widths): itself, or a part of it."""
@@ -175,7 +184,7 @@ class ChannelGraph:
         Fresh or sparse networks hide mistakes (a scale of zero hides a whole branch).
         """
         dense = shaken(self.exported.model, seed=1)
-        return self._error(dense, compact(dense, plan), plan)
+        return self._error(dense, cut_copy(dense, plan), plan)
 
     @property
     def dtype(self) -> torch.dtype:
@@ -205,7 +214,7 @@ class ChannelGraph:
 
         def check(groups: Sequence[Group]) -> Problem | None:
             plan = self.plan({group.name: masks[group.name] for group in groups})
-            return problem_of(lambda: self._error(dense, compact(dense, plan), plan), tolerance)
+            return problem_of(lambda: self._error(dense, cut_copy(dense, plan), plan), tolerance)
 
         def rescue(accepted: Sequence[Group], group: Group) -> bool:
             before = self._edits

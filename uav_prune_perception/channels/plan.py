@@ -53,6 +53,7 @@ class PruningPlan:
         kept: group name -> (choices kept, width), for people and reports.
         placements: module path -> where its channels go in a residual stream.
         wide: module path -> how it is run at full width (it mixes channels).
+        baked: paths of layers whose computed weight becomes a plain one, before anything is cut.
     """
 
     cuts: tuple[Cut, ...]
@@ -60,6 +61,7 @@ class PruningPlan:
     kept: dict[str, tuple[int, int]] = field(default_factory=dict)
     placements: dict[str, Placement] = field(default_factory=dict)
     wide: dict[str, Widening] = field(default_factory=dict)
+    baked: tuple[str, ...] = ()
 
     def to_json(self) -> str:
         """The plan as text; index lists are written as ranges ("0-3,7")."""
@@ -76,6 +78,7 @@ class PruningPlan:
             'wide': {
                 path: [write_ranges(w.positions), w.width, w.dim] for path, w in self.wide.items()
             },
+            'baked': list(self.baked),
         }
         return json.dumps(document, indent=1, sort_keys=True) + '\n'
 
@@ -105,12 +108,13 @@ class PruningPlan:
                 str(path): Widening(read_ranges(where, int(width)), int(width), int(dim))
                 for path, (where, width, dim) in document.get('wide', {}).items()
             }
+            baked = tuple(str(path) for path in document.get('baked', ()))
             attributes = {str(k): dict(v) for k, v in document['attributes'].items()}
         except ChannelError:
             raise
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise ChannelError(f'{source}: damaged plan ({error})') from None
-        return cls(cuts, attributes, kept, placements, wide)
+        return cls(cuts, attributes, kept, placements, wide, baked)
 
     def save(self, folder: str | Path, model: nn.Module | None = None) -> None:
         """Write ``plan.json`` and, with the compact ``model``, ``weights.safetensors``."""

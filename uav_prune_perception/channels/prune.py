@@ -106,7 +106,7 @@ def prune(  # noqa: PLR0917 (issue 3 fixes this order)
         raise ChannelError(f'{type(model).__name__}: nothing can be cut ({reasons})')
     dense = unwrap(model)
     chosen = graph.choose(
-        _scores(dense, graph, importance, residual), 1 - ratio, round_to=round_to
+        _scores(graph.plain(dense), graph, importance, residual), 1 - ratio, round_to=round_to
     )
     plan = graph.plan(chosen)
     small = compact(dense, plan)

@@ -13,6 +13,7 @@ from torch.fx import Node
 from .exported import operator_name
 from .id_space import varying
 from .walk import GroupCount, Ids, IdWalk, Work, rule, shape_of
+from .widen import fixed_macs
 
 Sizes = tuple[int, ...]
 TRANSPOSING = ('aten.t', 'aten.transpose', 'aten.permute', 'aten.numpy_T')
@@ -58,8 +59,11 @@ def _convolve(walk: IdWalk, node: Node, groups: int, *, transposed: bool) -> Ids
     shape, kernel = shape_of(node), shape_of(weight)
     channel_dim = len(shape) - (len(kernel) - 1)
     places = varying(walk.ids(x))
-    if places and channel_dim not in places and max(places) > channel_dim:
-        walk.freeze(walk.ids(x), node, 'slides over channels')  # ECA
+    if places and channel_dim not in places and max(places) > channel_dim:  # ECA
+        walk.freeze(walk.ids(x), node, 'slides over channels')
+        walk.work.append(Work(node.name, fixed_macs(node), []))
+        same = shape == shape_of(x)
+        return walk.ids(x) if same else walk.opaque(node, shape, 'slides over channels')
     read = walk.channels(walk.ids(x), channel_dim)
     name = walk.parameter(weight)
     if name is None:

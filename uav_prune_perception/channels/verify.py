@@ -18,9 +18,10 @@ from torch import Tensor, nn
 from torch.fx import Interpreter, Node
 from torch.utils import _pytree as pytree
 
+from .baked import export_plain
 from .copies import private_copy
 from .errors import ChannelError, ForwardError, first_line
-from .exported import CHANGES_WHOLE, export, operator_name
+from .exported import CHANGES_WHOLE, operator_name
 from .id_space import squeeze_constant
 from .model_tensors import Forward
 from .plan import PruningPlan
@@ -186,7 +187,7 @@ def verify(
     Raises:
         ChannelError: the compact network cannot run.
     """
-    exported = export(model, example_inputs, forward)
+    exported = export_plain(model, example_inputs, forward)
     walk = IdWalk.of(exported)
     values = canonical_values(walk)
     reference = masked_outputs(walk, values, plan, exported.model)

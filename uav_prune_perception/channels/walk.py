@@ -267,7 +267,7 @@ class IdWalk:
             count = 1
             for size in shape:
                 count *= size
-            if count > 1 << 15:
+            if count > 1 << 18:
                 self.elements[name] = self.opaque(node, shape, 'a large table used as a value')
             elif count <= 1:
                 self.elements[name] = torch.full(shape, FREE)
@@ -302,8 +302,13 @@ class IdWalk:
                         changed = True
 
     def _tie(self, ids: Tensor, dims: tuple[int, ...]) -> None:
-        free = max(dims, key=lambda dim: (ids.shape[dim], dim))
-        self.channels(ids, free)
+        self.channels(ids, max(dims, key=lambda dim: (_choices(ids, dim), dim)))
+
+
+def _choices(ids: Tensor, dim: int) -> int:
+    """Different ids along ``dim``, at the first or last index of the other dimensions."""
+    table = squeeze_constant(ids).movedim(dim, 0).flatten(1)
+    return max(int(torch.unique(table[:, column]).numel()) for column in (0, -1))
 
 
 def shape_of(node: Any) -> tuple[int, ...]:

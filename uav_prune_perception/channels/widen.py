@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
@@ -50,7 +50,7 @@ class Wrapper(nn.Module):
 
     inner: nn.Module
 
-    def __getattr__(self, name: str) -> object:
+    def __getattr__(self, name: str) -> Any:
         try:
             return super().__getattr__(name)
         except AttributeError:
@@ -61,6 +61,9 @@ class Wrapper(nn.Module):
 
 class Widened(Wrapper):
     """Runs ``inner`` on all channels, zeros where they were cut, and returns those that stay."""
+
+    kept: Tensor
+    spread: Tensor
 
     def __init__(self, inner: nn.Module, widening: Widening) -> None:
         super().__init__()
