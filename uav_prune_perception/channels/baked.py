@@ -62,7 +62,7 @@ def export_plain(
     """As `export`, of a copy whose computed weights are baked; its ``baked`` names the layers."""
     exported = export(model, example_inputs, forward)
     modules = dict(exported.model.named_modules(remove_duplicate=False))
-    paths = [path for path in computed_layers(exported) if can_bake(modules[path])]
+    paths = [path for path in computed_layers(exported) if can_bake(modules.get(path))]
     if not paths:
         return exported
     again = export(with_plain_layers(model, paths), example_inputs, forward)
@@ -111,10 +111,10 @@ def bake(model: nn.Module, paths: Iterable[str]) -> None:
         setattr(modules[parent], name, plain_layer(modules[path], path))
 
 
-def can_bake(module: nn.Module) -> bool:
+def can_bake(module: nn.Module | None) -> bool:
     """The module does nothing but one layer (and perhaps padding) with a computed weight."""
     try:
-        plain_layer(module, '')
+        plain_layer(module, '')  # type: ignore[arg-type]
     except Exception:  # whatever the user's forward says to a probe
         return False
     return True

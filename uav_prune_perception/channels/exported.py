@@ -12,6 +12,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import operator
+import re
 import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -33,6 +34,7 @@ IN_PLACE = (
 )
 CHANGES_WHOLE = {f'aten.{name}' for name in IN_PLACE.split()}
 """In-place operators that a rule can read as their ordinary form."""
+SLICE = re.compile(r'\.slice\(None, [^)]*\)')
 
 
 @dataclass
@@ -203,7 +205,17 @@ def operator_name(node: Node) -> str:
     return getattr(target, '__name__', str(target))
 
 
+def module_paths(node: Node) -> list[str]:
+    """Dotted paths of the modules that were running at this node, outermost first.
+
+    The network itself is left out; a call number (``conv@1``) is dropped, and so is a slice of a
+    sequence that begins where the sequence does (``model.slice(None, -1, None).6``).
+    """
+    stack = node.meta.get('nn_module_stack', {}).values()
+    paths = (SLICE.sub('', str(where).split('@')[0]) for where, _ in stack)
+    return [path for path in paths if path]
+
+
 def module_path(node: Node) -> str:
     """Dotted path of the innermost module that ran this node; '' for the network itself."""
-    stack = list(node.meta.get('nn_module_stack', {}).values())
-    return str(stack[-1][0]).split('@')[0] if stack else ''
+    return next(reversed(module_paths(node)), '')

@@ -20,7 +20,7 @@ from .compact import cut_copy
 from .copies import private_copy, shaken
 from .cost import Cost, CostModel
 from .errors import ChannelError
-from .exported import Exported
+from .exported import Exported, module_paths
 from .groups import Frozen, Group, find_groups, producer_channels
 from .keep import Keep, choose_keep
 from .literals import Edit, Literal, edited_attributes, find_edits
@@ -276,10 +276,7 @@ def _freeze_module(walk: IdWalk, path: str) -> None:
     """Freeze what leaves the module ``path``: nodes inside it that are used outside."""
 
     def inside(node: Node) -> bool:
-        stack = [
-            str(where).split('@')[0] for where, _ in node.meta.get('nn_module_stack', {}).values()
-        ]
-        return any(where == path or where.startswith(f'{path}.') for where in stack)
+        return any(where == path or where.startswith(f'{path}.') for where in module_paths(node))
 
     names = dict(walk.exported.model.named_modules(remove_duplicate=False))
     if path not in names:

@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from torch.fx import Node
 from torch.nn import functional
 
-from .exported import operator_name
+from .exported import module_paths, operator_name
 from .id_space import varying
 
 if TYPE_CHECKING:
@@ -113,10 +113,11 @@ def find_wide(walk: IdWalk) -> dict[str, WideModule]:
     limit = CHEAP * sum(
         work.constant * math.prod(len(ids) for ids in work.factors) for work in walk.work
     )
+    known = dict(walk.exported.model.named_modules(remove_duplicate=False))
     found: dict[str, WideModule] = {}
     for node in walk.suspects:
-        paths = _paths(node)
-        if not paths or any(path in found for path in paths):
+        paths = module_paths(node)
+        if not paths or paths[-1] not in known or any(path in found for path in paths):
             continue
         module = _wide_module(walk, inside[paths[-1]])
         if module is not None and sum(map(fixed_macs, module.nodes)) <= limit:
@@ -124,17 +125,11 @@ def find_wide(walk: IdWalk) -> dict[str, WideModule]:
     return found
 
 
-def _paths(node: Node) -> list[str]:
-    """Paths of the modules that were running, outermost first, without the network itself."""
-    stack = node.meta.get('nn_module_stack', {}).values()
-    return [path for where, _ in stack if (path := str(where).split('@')[0])]
-
-
 def _nodes_of_modules(walk: IdWalk) -> dict[str, list[Node]]:
     inside: dict[str, list[Node]] = {}
     for node in walk.exported.graph_module.graph.nodes:
         if node.op == 'call_function':
-            for path in _paths(node):
+            for path in module_paths(node):
                 inside.setdefault(path, []).append(node)
     return inside
 
