@@ -67,11 +67,12 @@ timm:coatnet_pico_rw_224@224 timm:maxvit_pico_rw_256@256 timm:swin_tiny_patch4_w
 timm:vit_tiny_patch16_224@224 timm:deit_tiny_patch16_224@224 timm:mobilevit_xxs
 timm:mobilevitv2_050 timm:mobilenetv4_hybrid_medium timm:levit_128s@224 timm:pvt_v2_b0
 timm:efficientformer_l1@224 timm:efficientformerv2_s0@224 timm:nextvit_small
-timm:swiftformer_xs@224 timm:tiny_vit_5m_224@224 timm:mixer_s32_224@224 timm:resmlp_12_224@224 timm:xcit_nano_12_p16_224@224
-timm:cait_xxs24_224@224 timm:halonet26t@256 timm:lambda_resnet26t@256 timm:botnet26t_256@256 timm:visformer_tiny@224
-timm:sequencer2d_s@224 timm:volo_d1_224@224 timm:twins_svt_small@224 timm:davit_tiny
-timm:coat_lite_tiny@224 tv:swin_t tv:swin_v2_t tv:vit_b_16@224 tv:maxvit_t@224
-yolo:rtdetr-l@128 yolo:yolov8s-world@128 hf:rt_detr@128 hf:segformer hf:detr
+timm:swiftformer_xs@224 timm:tiny_vit_5m_224@224 timm:mixer_s32_224@224 timm:resmlp_12_224@224
+timm:xcit_nano_12_p16_224@224 timm:cait_xxs24_224@224 timm:halonet26t@256
+timm:lambda_resnet26t@256 timm:botnet26t_256@256 timm:visformer_tiny@224 timm:sequencer2d_s@224
+timm:volo_d1_224@224 timm:twins_svt_small@224 timm:davit_tiny timm:coat_lite_tiny@224 tv:swin_t
+tv:swin_v2_t tv:vit_b_16@224 tv:maxvit_t@224 yolo:rtdetr-l@128 yolo:yolov8s-world@128
+hf:rt_detr@128 hf:segformer hf:detr
 """
 """Networks with attention or token mixing."""
 

@@ -277,6 +277,67 @@ class Norms(Body):
         return y.permute(0, 3, 1, 2)
 
 
+class GlobalResponse(nn.Module):
+    """GRN of ConvNeXt V2, channels last: a mean over all channels."""
+
+    def __init__(self, width: int):
+        super().__init__()
+        self.scale = nn.Parameter(torch.ones(width))
+
+    def forward(self, x: Tensor) -> Tensor:
+        norm = x.norm(dim=(1, 2), keepdim=True)
+        return x + x * self.scale * norm / (norm.mean(-1, keepdim=True) + 1e-6)
+
+
+class SlidingGate(nn.Module):
+    """ECA: a 1-D convolution slides over the channels."""
+
+    def __init__(self):
+        super().__init__()
+        self.slide = nn.Conv1d(1, 1, 3, padding=1, bias=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        gate = self.slide(x.mean((2, 3)).view(x.shape[0], 1, -1)).sigmoid()
+        return x * gate.view(x.shape[0], -1, 1, 1)
+
+
+class MixingModules(Body):
+    """Cheap modules that mix all channels, between layers that can be cut."""
+
+    def build(self):
+        self.a, self.gate, self.norm = conv(16, 24), SlidingGate(), nn.LayerNorm(24)
+        self.wide, self.narrow = nn.Linear(24, 64), nn.Linear(64, 16)
+        self.response = GlobalResponse(64)
+
+    def body(self, x):
+        y = self.norm(self.gate(self.a(x)).permute(0, 2, 3, 1))
+        return self.narrow(self.response(F.gelu(self.wide(y)))).permute(0, 3, 1, 2)
+
+
+class StandardisedConv(nn.Conv2d):
+    """NFNet, BiT: each filter is standardised over all its inputs."""
+
+    def __init__(self, inputs: int, outputs: int):
+        super().__init__(inputs, outputs, 3, padding=1)
+        self.gain = nn.Parameter(torch.rand(outputs, 1, 1, 1) + 0.5)
+
+    def forward(self, x: Tensor) -> Tensor:
+        centred = self.weight - self.weight.mean((1, 2, 3), keepdim=True)
+        weight = self.gain * centred / (centred.square().mean((1, 2, 3), keepdim=True) + 1e-6)
+        return F.conv2d(x, weight, self.bias, self.stride, self.padding)
+
+
+class ComputedWeights(Body):
+    """Weights that are computed from parameters, also by torch's weight normalisation."""
+
+    def build(self):
+        self.a, self.b = StandardisedConv(16, 24), StandardisedConv(24, 16)
+        self.c = nn.utils.parametrizations.weight_norm(nn.Conv2d(16, 16, 1))
+
+    def body(self, x):
+        return F.silu(self.c(F.silu(self.b(F.silu(self.a(x))))))
+
+
 class ChannelAttention(Body):
     """CBAM-like mean over channels, and attention between channels: both need all of them."""
 
@@ -291,6 +352,22 @@ class ChannelAttention(Body):
         flat = y.flatten(2)
         mixed = (flat @ flat.transpose(1, 2)).softmax(-1) @ flat
         return y + mixed.view_as(y)
+
+
+class ClassToken(nn.Module):
+    """A token of its own in front, a position table longer than it is wide, a LayerNorm."""
+
+    def __init__(self):
+        super().__init__()
+        self.patch, self.token = nn.Conv2d(3, 8, 4, 4), nn.Parameter(torch.randn(1, 1, 8))
+        self.position = nn.Parameter(torch.randn(1, 17, 8))
+        self.norm, self.mlp = nn.LayerNorm(8), nn.Sequential(nn.Linear(8, 32), nn.Linear(32, 8))
+        self.head = nn.Linear(8, 5)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.patch(x).flatten(2).transpose(1, 2)
+        x = torch.cat([self.token.expand(x.shape[0], -1, -1), x], 1) + self.position
+        return self.head((x + self.mlp(self.norm(x)))[:, 0])
 
 
 class SpatialMask(Body):
@@ -451,6 +528,9 @@ CASES = [
     Case(FlattenLinear, 0.5),
     Case(ChannelsLast, 0.6),
     Case(Norms, 0.6),
+    Case(MixingModules),
+    Case(ComputedWeights),
+    Case(ClassToken, 0.5),
     Case(ChannelAttention, 0.8),
     Case(SpatialMask),
     Case(Attention, 0.6),

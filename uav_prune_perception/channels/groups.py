@@ -9,8 +9,9 @@ a *group*; its ``width`` is how many classes there are to choose from.
 
 from __future__ import annotations
 
+import re
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
 import torch
@@ -114,6 +115,22 @@ class Frozen:
 
     def __str__(self) -> str:
         return f'{self.name}: {self.channels} channels stay: {self.reason}'
+
+
+def by_reason(frozen: Iterable[Frozen]) -> list[str]:
+    """One line for each operator and reason, however many layers it holds."""
+    alike: dict[str, list[Frozen]] = defaultdict(list)
+    for one in frozen:
+        alike[re.sub(r' in \S+: ', ': ', one.reason, count=1)].append(one)
+    lines: list[str] = []
+    for reason, layers in alike.items():
+        if len(layers) == 1:
+            lines.append(str(layers[0]))
+            continue
+        names = ', '.join(one.name for one in layers[:3]) + (', ...' if len(layers) > 3 else '')
+        count = sum(one.channels for one in layers)
+        lines.append(f'{names} ({len(layers)} layers): {count} channels stay: {reason}')
+    return lines
 
 
 @dataclass

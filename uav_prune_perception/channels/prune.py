@@ -13,7 +13,7 @@ from .compact import compact
 from .cost import Cost
 from .errors import ChannelError
 from .graph import TOLERANCE, TRIAL_TOLERANCE, ChannelGraph
-from .groups import Frozen
+from .groups import Frozen, by_reason
 from .importance import branch_magnitude, magnitude
 from .model_tensors import Forward, unwrap
 from .plan import PruningPlan
@@ -44,7 +44,7 @@ class PruneReport:
             f'compact  {self.compact}  ({1 - self.compact.macs / self.dense.macs:.0%} fewer MACs)',
             f'{free} of {total} channels could be cut; max relative error {self.max_error:.1e}',
         ]
-        return '\n'.join(lines + [f'  {frozen}' for frozen in self.frozen])
+        return '\n'.join(lines + [f'  {line}' for line in by_reason(self.frozen)])
 
 
 @dataclass(frozen=True)

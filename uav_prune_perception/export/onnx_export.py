@@ -76,6 +76,9 @@ def _export(
     modern = opset > TORCHSCRIPT_OPSET
     extra: dict[str, Any] = {'external_data': False} if modern else {}
     try:
+        # Some heads cache what their first forward computes; filled during the export, the cache
+        # holds tensors without values and the export fails.
+        model(example)
         torch.onnx.export(
             model, (example,), path, opset_version=opset, dynamo=modern, verbose=False,
             input_names=[names[0]], output_names=[names[1]], **extra,
