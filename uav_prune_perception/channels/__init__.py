@@ -23,6 +23,7 @@ from .plan import Cut, PruningPlan, load_pruned
 from .prune import PruneReport, PruneResult, prune
 from .verify import verify
 from .walk import rule
+from .widen import Widening
 from .width_cost import WidthCost
 
 __all__ = [
@@ -37,6 +38,7 @@ __all__ = [
     'PruneResult',
     'PruningPlan',
     'Slot',
+    'Widening',
     'WidthCost',
     'branch_magnitude',
     'choose_keep',

@@ -36,8 +36,8 @@ from .verify import (
     relative_error,
 )
 from .walk import IdWalk
-from .width_cost import WidthCost
 from .widen import widenings
+from .width_cost import WidthCost
 
 RULE_FILES = (rules_layers, rules_movement, rules_pointwise, rules_reduce, rules_spatial)
 TOLERANCE = {torch.float64: 1e-9, torch.float32: 1e-4}

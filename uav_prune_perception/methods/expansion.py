@@ -34,7 +34,7 @@ def expanded(small: nn.Module, plan: PruningPlan, dense: nn.Module) -> nn.Module
     for cut in plan.cuts:
         kept.setdefault(cut.parameter, {})[cut.dim] = cut.kept
     values = dict(small.state_dict())
-    for path in plan.placements:
+    for path in (*plan.placements, *plan.wide):
         for name in [name for name in values if name.startswith(f'{path}.inner.')]:
             values[f'{path}.{name[len(path) + 7:]}'] = values.pop(name)
     for name, target in dense.state_dict().items():

@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from uav_prune_perception.channels import Cut, PruningPlan
+from uav_prune_perception.channels import Cut, PruningPlan, Widening
 
 from .interfaces import MethodError
 
@@ -44,4 +44,13 @@ def chained(first: PruningPlan | None, second: PruningPlan) -> PruningPlan:
     for name, (kept_now, width) in second.kept.items():
         kept_of[name] = (kept_now, first.kept.get(name, (width, width))[1])
     placements = {**first.placements, **second.placements}
-    return PruningPlan(tuple(cuts.values()), attributes, kept_of, placements)
+    wide = dict(first.wide)
+    for path, later in second.wide.items():
+        before = wide.get(path)
+        if before is None:
+            wide[path] = later
+        else:
+            places = tuple(before.positions[index] for index in later.positions)
+            wide[path] = Widening(places, before.width, later.dim)
+    baked = (*first.baked, *(path for path in second.baked if path not in first.baked))
+    return PruningPlan(tuple(cuts.values()), attributes, kept_of, placements, wide, baked)
