@@ -71,7 +71,6 @@ class Recombine(Wrapper):
 
     def __init__(self, inner: nn.Module, placement: Placement) -> None:
         super().__init__()
-        self.inner = inner
         self.width = placement.width
         positions = placement.positions
         self.start = positions[0] if positions else 0
@@ -84,6 +83,7 @@ class Recombine(Wrapper):
             parameter = next(inner.parameters(), None)
             index = index if parameter is None else index.to(parameter.device)
         self.register_buffer('index', index, persistent=False)
+        self.inner = inner  # last: names of its own must not be found in it
 
     def forward(self, x: Tensor) -> Tensor:
         """[B, branch channels, ...] -> [B, ``width``, ...]."""

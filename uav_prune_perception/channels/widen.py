@@ -67,7 +67,7 @@ class Widened(Wrapper):
 
     def __init__(self, inner: nn.Module, widening: Widening) -> None:
         super().__init__()
-        self.inner, self.width, self.dim = inner, widening.width, widening.dim
+        self.width, self.dim = widening.width, widening.dim
         kept = torch.tensor(widening.positions)
         # Channel len(kept) of the padded input is zero: where channels are missing.
         spread = torch.full((widening.width,), len(kept))
@@ -76,6 +76,7 @@ class Widened(Wrapper):
         device = None if parameter is None else parameter.device
         self.register_buffer('kept', kept.to(device), persistent=False)
         self.register_buffer('spread', spread.to(device), persistent=False)
+        self.inner = inner  # last: names of its own must not be found in it
 
     def forward(self, x: Tensor) -> Tensor:
         """[..., kept channels, ...] -> the same."""
