@@ -233,6 +233,16 @@ def test_softer_masks_shrink_instead_of_zeroing(model: Net) -> None:
     torch.testing.assert_close(model.inner.weight.detach()[~masked], before[~masked])
 
 
+def test_frozen_masks_last_an_epoch_at_least(model: Net) -> None:
+    hook = hook_of(model, freeze=0.01)
+    hook.done = 0.5
+    hook.after_epoch(model, 1)
+    assert not hook.frozen, 'two epochs of four are over'
+    hook.done = 0.75
+    hook.after_epoch(model, 2)
+    assert hook.frozen
+
+
 def test_a_residual_stream_and_its_projection_are_masked_together(model: Net) -> None:
     hook = hook_of(model)
     learn(model, hook)

@@ -27,9 +27,9 @@ Our reconstruction, from published relatives:
   global percentile of |gamma|); smoothed by ``p = b p + (1 - b) p_hat``;
 * ``softness``: masked filters are multiplied by s(e), falling to 0 along a cosine (SRFP; CHEX's
   cosine), 0 = SFP's zeroing;
-* ``freeze``: in the last tenth of the run masks are hard and exactly on the budget (GHFP's switch
-  from soft to hard), so that BatchNorm has settled when the filters go. ``freeze: 0`` is soft to
-  the last epoch;
+* ``freeze``: in the last tenth of the run (an epoch at least) masks are hard and exactly on the
+  budget (GHFP's switch from soft to hard), so that BatchNorm has settled when the filters go.
+  Short runs from a trained network want more, such as 0.5. ``freeze: 0`` is soft to the end;
 * ``regrow_clip``: the first gradient of a filter that is 0 is hundreds of times the others',
   for BatchNorm divides by sqrt(eps); it is limited so that gradient clipping spares the others.
 

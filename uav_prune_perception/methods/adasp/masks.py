@@ -91,7 +91,10 @@ class AdaptiveMasks(SoftMasks):
             return
         if self.options.mask_interval == 0:
             self._mask(model)
-        if self.done >= 1.0 - self.options.freeze - 1e-9:
+        # Frozen masks last an epoch at least: short runs have no other time to settle.
+        epoch_share = self.done / (epoch + 1)
+        settling = max(self.options.freeze, epoch_share) if self.options.freeze else 0.0
+        if self.done >= 1.0 - settling - 1e-9:
             keep = self._chosen(model, self.context.asked)
             self.masked = {name: ~kept for name, kept in keep.items()}
             self.frozen = True
