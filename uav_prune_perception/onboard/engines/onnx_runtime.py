@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """ONNX Runtime: the engine that runs everywhere.
 
-The session's options were chosen by ``benchmarks/engine_options.py``: the highest graph
+The session's options were chosen by measurement (docs/engines.md): the highest graph
 optimisation level is worth a quarter to a third; arena, memory pattern, I/O binding, preallocated
 outputs and flushing denormals change nothing on a CPU that could be told from noise, and are left
 as they are. Spinning makes several threads faster and is off all the same: it burns a core between
