@@ -10,7 +10,7 @@ import tempfile
 import time
 from typing import Any
 
-from coverage_measure import floats, macs_of, onnx_check
+from coverage_measure import error_up_to_order, floats, macs_of, onnx_check
 from zoo import Network
 
 
@@ -45,11 +45,14 @@ def run(network: Network, *, onnx: bool) -> dict[str, Any]:
         ],
         'notes': [str(note) for note in getattr(result.report, 'notes', ())],
     }
-    reference = result.graph.reference(model, result.plan, torch.float32)
+    try:
+        reference = result.graph.reference(model, result.plan, torch.float32)
+    except RuntimeError:  # the network names float64 somewhere: its graph runs in that alone
+        reference = result.graph.reference(model, result.plan)
     with tempfile.TemporaryDirectory() as folder, torch.no_grad():
         small = result.graph.part(result.model)
         outputs = floats(small(*copy.deepcopy(x)))
-        row['error32'] = relative_error([r.float() for r in reference], outputs)
+        row['error32'] = error_up_to_order([r.float() for r in reference], outputs)
         result.plan.save(folder, result.model)
         again = load_pruned(network.factory, folder).eval()
         whole = floats(result.model(*copy.deepcopy(x)))
