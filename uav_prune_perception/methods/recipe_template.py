@@ -56,7 +56,7 @@ def needed_sections(method: Method) -> tuple[str, ...]:
     wanted = {
         'sparse': method.sparse is not None,
         'soft': method.in_training is not None,
-        'search': method.search is not None,
+        'search': method.searches,
         'finetune': method.recovery == 'finetune',
         'retrain': method.recovery in ('retrain', 'scratch'),
     }

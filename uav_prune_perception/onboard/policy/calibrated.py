@@ -145,7 +145,7 @@ class CalibratedPolicy:
             return self._step_down(o, choices, active, attainable, wrong)
         self._accumulate(o, choices, active, attainable)
         if self.beliefs.slow_down.frames >= MIN_FRAMES:
-            lighter = self._lighter(o, choices, active, attainable)
+            lighter = self._lighter(o, choices, active, attainable, late=wrong is not None)
             if lighter is not None:
                 return lighter
         return self._step_up(o, choices, active, attainable)
@@ -169,12 +169,20 @@ class CalibratedPolicy:
             self._gains[key] = gain if gain > 0.0 else 0.0
 
     def _lighter(self, o: Observation, choices: list[Forecast], active: Forecast,
-                 attainable: float) -> Decision | None:
-        """A step to something lighter that would have been better for long enough."""
+                 attainable: float, *, late: bool) -> Decision | None:
+        """A step to something lighter that would have been better for long enough.
+
+        What runs may be so slow that its answers are worth less than a lighter level's, because
+        they come late or not for every picture. When it is ``late``, that is a step down all the
+        same: at once, not after the wait of a step up.
+        """
         enough = self._patience * active.worth
         ready = [
             choice for choice in choices
-            if choice.worth <= active.worth and choice is not active
+            if choice is not active and (
+                choice.worth <= active.worth
+                or (late and choice.level.latency_ms < active.level.latency_ms)
+            )
             and self._gains[choice.key] >= enough
             and (choice.value > active.value or attainable < HOPELESS)
         ]
