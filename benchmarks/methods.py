@@ -58,17 +58,13 @@ class Run:
 def main() -> int:
     options = _arguments()
     setting = _setting(options)
-    contenders = [
-        contender for contender in _contenders(options.only)
-        if not contender.settings or setting.name in contender.settings
-    ]
     lines = options.out / f'methods_{setting.name}.jsonl'
     options.out.mkdir(parents=True, exist_ok=True)
     if not options.tables:
         if options.workers > 1:
             _spread(options.workers)
         else:
-            _work(setting, contenders, lines, options)
+            _work(setting, _contenders(options.only, setting), lines, options)
     rows = _rows(lines)
     text = tables(rows, setting.name)
     lines.with_suffix('.md').write_text(text, encoding='utf-8')
@@ -132,12 +128,14 @@ def _runs(setting: Setting, contenders: list[Contender]) -> Iterator[Run]:
             yield Run(problem, contender, cut, seed)
 
 
-def _contenders(only: list[str]) -> list[Contender]:
+def _contenders(only: list[str], setting: Setting) -> list[Contender]:
     """Those that can run here; the others are named with the reason."""
     found = []
     factories = method_factories()
     for contender in CONTENDERS:
         if only and not any(word.lower() in contender.name.lower() for word in only):
+            continue
+        if contender.settings and setting.name not in contender.settings:
             continue
         reason = None
         if contender.origin == 'Torch-Pruning':
