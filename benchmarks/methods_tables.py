@@ -30,7 +30,7 @@ def tables(rows: list[Row], setting: str) -> str:
         f'Budget: {_budget(rows[0])}. `batches`: labelled batches that the method took in all, '
         'fine-tuning, sparse training, search and gradients for scores together. '
         '`latency`: ONNX Runtime, one thread, as a share of the dense network, taking turns. '
-        '`pruning`: seconds outside training, on a machine busy with other work.\n'
+        '`pruning`: seconds outside training (wall clock).\n'
     ]
     for problem in dict.fromkeys(row['problem'] for row in rows):
         own = [row for row in rows if row['problem'] == problem]
