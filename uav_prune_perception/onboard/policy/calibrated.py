@@ -37,6 +37,7 @@ SILENT_S = 5.0  # a power sensor silent for longer makes careful: see RESERVE_SI
 ENDURANCE_KEEP_W, ENDURANCE_UP_W = 0.6, 0.15
 MARGIN_W = 0.1
 PRICE = 5.0
+SAVES = 0.98  # of the watts that are drawn now: what counts as less
 LEAST_PATIENCE, MOST_PATIENCE = 0.6, 8.0
 JUDGED_S = 1.0
 UP_GAIN = 0.25
@@ -290,7 +291,7 @@ class CalibratedPolicy:
         wrong: tuple[int, str, str],
     ) -> Decision:
         found = [(self._obstacle(o, choice, active, attainable, keep=False), choice)
-                 for choice in choices]
+                 for choice in choices if choice is active or _saves(choice, active)]
         fitting = [choice for obstacle, choice in found if obstacle is None]
         if fitting:
             target = max(fitting, key=lambda choice: (choice.value, -choice.watts))
@@ -357,6 +358,17 @@ class CalibratedPolicy:
             self._up_since = None
         self._chosen = active
         return Decision(o.active, HOLD, f'stay at {active.name}: {words}', active.every)
+
+
+def _saves(choice: Forecast, active: Forecast) -> bool:
+    """Whether a choice draws less than what runs, or is at least a lighter level.
+
+    On a board that cannot keep up every level is busy all the time, and their watts differ by
+    noise only: a heavier level at the same rate saves nothing, whatever the noise says.
+    """
+    if choice.level.latency_ms < active.level.latency_ms and choice.every <= active.every:
+        return choice.watts <= active.watts / SAVES
+    return choice.every > active.every and choice.watts <= SAVES * active.watts
 
 
 def _harm(obstacle: tuple[int, str, str] | None, choice: Forecast) -> tuple[float, ...]:
