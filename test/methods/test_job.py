@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from tiny_job import Quiet
 
 from uav_prune_perception.channels import PruningPlan, load_pruned
 from uav_prune_perception.ladder import open_ladder
@@ -34,25 +35,6 @@ prune:
 finetune: {{epochs: 1, batch_size: 16, threads: 1}}
 export: {{profile_runs: 5}}
 """
-
-
-class Quiet:
-    """A reporter that remembers."""
-
-    def __init__(self) -> None:
-        self.lines: list[str] = []
-
-    def phase(self, title: str, steps: int) -> None:
-        self.lines.append(title)
-
-    def step(self, done: int, text: str = '') -> None:
-        pass
-
-    def note(self, text: str) -> None:
-        self.lines.append(text)
-
-    def warn(self, text: str) -> None:
-        self.lines.append(text)
 
 
 @pytest.fixture(scope='module')

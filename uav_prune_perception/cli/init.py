@@ -15,7 +15,7 @@ from uav_prune_perception.datasets.annotation_formats import recognise
 from uav_prune_perception.datasets.detection_set import DatasetError
 from uav_prune_perception.ladder.durable import replacing
 from uav_prune_perception.methods.recipe import NAME, RecipeError, load_recipe
-from uav_prune_perception.methods.recipe_template import Answers, Task, needed_sections, render
+from uav_prune_perception.methods.recipe_template import Answers, Task, render
 
 NETWORKS: dict[Task, str] = {'detection': 'aerial_detector', 'classification': 'resnet_cifar'}
 SIZES: dict[Task, str] = {'detection': '320x256', 'classification': '64x64'}
@@ -31,7 +31,7 @@ def run_init(options: argparse.Namespace) -> int:
         raise RecipeError(f'{path}: a recipe is named like my_detector.yaml')
     answers = collect(options, ask if sys.stdin.isatty() else _default)
     # After the questions: torch takes seconds to import.
-    from uav_prune_perception.methods.registry import make_method, plain_method
+    from uav_prune_perception.methods.registry import make_method, needed_sections, plain_method
 
     sections = needed_sections(plain_method(answers.method))
     with replacing(path) as temporary:

@@ -11,11 +11,11 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
+from .annotations import PICTURE_SUFFIXES
 from .classification_set import ClassificationSet, ClassificationSplit
 from .detection_set import SPLITS, DatasetError, SplitName
 
 LOGGER = logging.getLogger(__name__)
-SUFFIXES = ('.jpg', '.jpeg', '.png', '.tif', '.tiff', '.bmp', '.webp')
 
 Sample = tuple[Path, int]
 
@@ -105,7 +105,7 @@ def list_pictures(folder: Path, classes: tuple[str, ...]) -> list[Sample]:
         for label, name in enumerate(classes)
         if (folder / name).is_dir()
         for path in sorted((folder / name).rglob('*'))
-        if path.suffix.lower() in SUFFIXES
+        if path.suffix.lower() in PICTURE_SUFFIXES
     ]
 
 

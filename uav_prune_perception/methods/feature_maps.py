@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor, nn
 from torch.fx import Node
+from torch.utils.hooks import RemovableHandle
 
 from uav_prune_perception.channels.exported import module_path, operator_name
 from uav_prune_perception.channels.recombine import NORMS
@@ -177,3 +178,27 @@ def _function(node: Node) -> Callable[[Tensor], Tensor]:
 
 def _parameter(exported: Exported, node: Any) -> str | None:
     return exported.parameters.get(node.name) if isinstance(node, Node) else None
+
+
+def show_pictures(
+    model: nn.Module, batches: Iterable[Tensor], handles: Iterable[RemovableHandle]
+) -> None:
+    """Run pictures through ``model`` in evaluation mode for the sake of its hooks.
+
+    Args:
+        model: afterwards every module is in the mode that it was in.
+        batches: normalised pictures, float32 [B, C, H, W].
+        handles: of the hooks; removed afterwards, whatever happens.
+    """
+    modes = [(module, module.training) for module in model.modules()]
+    device = next(model.parameters()).device
+    model.eval()
+    try:
+        with torch.no_grad():
+            for images in batches:
+                model(images.to(device))
+    finally:
+        for handle in handles:
+            handle.remove()
+        for module, mode in modes:
+            module.training = mode

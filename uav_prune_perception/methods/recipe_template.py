@@ -9,8 +9,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from .interfaces import Method
-
 Task = Literal['detection', 'classification']
 
 SECTION_WORDS = {
@@ -51,24 +49,12 @@ class Answers:
     levels: tuple[float, ...] = (1.0, 0.7, 0.45)
 
 
-def needed_sections(method: Method) -> tuple[str, ...]:
-    """The training sections that a recipe of this method must have beside ``train``."""
-    wanted = {
-        'sparse': method.sparse is not None,
-        'soft': method.in_training is not None,
-        'search': method.searches,
-        'finetune': method.recovery == 'finetune',
-        'retrain': method.recovery in ('retrain', 'scratch'),
-    }
-    return tuple(name for name, needed in wanted.items() if needed)
-
-
 def render(answers: Answers, sections: Sequence[str] = ('finetune',)) -> str:
     """The recipe as commented YAML.
 
     Args:
         answers: the user's.
-        sections: as `needed_sections` says.
+        sections: as `registry.needed_sections` says.
     """
     parts = [
         f'# uav-prune prune {answers.name}.yaml -o {answers.name}_ladder\n'

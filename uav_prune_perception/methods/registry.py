@@ -31,6 +31,7 @@ from .taylor import taylor
 
 ENTRY_POINTS = 'uav_prune_perception.methods'
 OPTIONS: KeyPath = ('prune', 'options')
+DEFAULT_TO_TRAIN = ('soft', 'retrain')  # sections that may be missing: `train` says it then
 
 # A factory takes one argument, its options (a `recipe.Section`, another pydantic model or a
 # dataclass, by its type hint), or none; it gives a `Method` or an `ImportanceScore`.
@@ -234,24 +235,30 @@ def _model_of(kind: Any) -> type[BaseModel]:
     return create_model(f'{kind.__name__}Section', __base__=Section, **fields)
 
 
+def needed_sections(method: Method) -> tuple[str, ...]:
+    """The training sections that this method uses beside ``train``."""
+    wanted = {
+        'sparse': method.sparse is not None,
+        'soft': method.in_training is not None,
+        'search': method.searches,
+        'finetune': method.recovery == 'finetune',
+        'retrain': method.recovery in ('retrain', 'scratch'),
+    }
+    return tuple(name for name, needed in wanted.items() if needed)
+
+
 def _check_sections(recipe: Recipe, method: Method) -> None:
     """Every section that the method's phases need is there, and none that they ignore."""
     name = recipe.prune.method
-    wanted = {
-        'sparse': method.sparse is not None,
-        'search': method.searches,
-        'finetune': method.recovery == 'finetune',
-    }
-    for section, needed in wanted.items():
-        if needed and getattr(recipe, section) is None:
+    used = needed_sections(method)
+    for section in used:
+        if section not in DEFAULT_TO_TRAIN and getattr(recipe, section) is None:
             raise RecipeError(
                 f'{recipe.place((section,))}: {section}: is missing; method {name} needs it'
             )
     # `finetune` may stay: the same recipe is run with several methods.
-    used = {**wanted, 'soft': method.in_training is not None,
-            'retrain': method.recovery in ('retrain', 'scratch')}
     for section in ('sparse', 'search', 'soft', 'retrain'):
-        if not used[section] and getattr(recipe, section) is not None:
+        if section not in used and getattr(recipe, section) is not None:
             raise RecipeError(
                 f'{recipe.place((section,))}: {section}: method {name} has no such phase; '
                 'remove the section'

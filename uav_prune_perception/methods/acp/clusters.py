@@ -27,6 +27,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from uav_prune_perception.channels import Group
+from uav_prune_perception.methods.feature_maps import show_pictures
 
 MIN_SAMPLES = 5
 # DBSCAN's radius counts a distance of eps as inside; cosine distances of equal maps come out as
@@ -51,18 +52,7 @@ def mean_feature_maps(
     paths = {slot.module for group in groups for slot in group.producers}
     sums: dict[str, Any] = {}
     handles = [modules[path].register_forward_hook(_watching(path, sums)) for path in paths]
-    modes = [(module, module.training) for module in model.modules()]
-    device = next(model.parameters()).device
-    model.eval()
-    try:
-        with torch.no_grad():
-            for images in batches:
-                model(images.to(device))
-    finally:
-        for handle in handles:
-            handle.remove()
-        for module, mode in modes:
-            module.training = mode
+    show_pictures(model, batches, handles)
     maps = {path: _finished(found) for path, found in sums.items()}
     return {group.name: _of_choices(group, maps) for group in groups}
 

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from uav_prune_perception.channels import ChannelGraph, Group, Slot
+from uav_prune_perception.methods.feature_maps import show_pictures
 
 
 @dataclass
@@ -58,18 +59,7 @@ def collect_readings(
     handles = [
         modules[path].register_forward_pre_hook(_summing(path, sums, counts)) for path in readers
     ]
-    device = next(model.parameters()).device
-    modes = [(module, module.training) for module in model.modules()]
-    model.eval()
-    try:
-        with torch.no_grad():
-            for images in batches:
-                model(images.to(device))
-    finally:
-        for handle in handles:
-            handle.remove()
-        for module, mode in modes:
-            module.training = mode
+    show_pictures(model, batches, handles)
     found: dict[str, list[Reading]] = {group.name: [] for group in graph.groups}
     for path, slots in readers.items():
         if counts.get(path, 0) == 0:

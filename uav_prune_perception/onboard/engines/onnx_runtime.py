@@ -12,14 +12,13 @@ two frames, and a drone shares its cores.
 from __future__ import annotations
 
 import logging
-import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from .base import EngineError
+from .base import EngineError, timed_runs
 
 CPU = ('CPUExecutionProvider',)
 # Tried in this order. TensorRT's provider is left out: it builds engines inside `load`, for
@@ -144,14 +143,7 @@ class OnnxRuntimeEngine:
 
     def warm_up(self, runs: int) -> list[float]:
         """Milliseconds of ``runs`` inferences on a made-up picture. Raises EngineError."""
-        shape = [size or 1 for size in self.input_shapes[0]] if self.input_shapes else [1]
-        tensor = np.random.default_rng(0).random(shape, np.float32)
-        times = []
-        for _ in range(runs):
-            start = time.perf_counter()
-            self.infer(tensor)
-            times.append((time.perf_counter() - start) * 1e3)
-        return times
+        return timed_runs(self, runs)
 
     def infer(self, tensor: np.ndarray) -> dict[str, np.ndarray]:
         """Run on one tensor. Raises EngineError."""

@@ -12,13 +12,12 @@ told apart by name.
 from __future__ import annotations
 
 import logging
-import time
 from typing import Any
 
 import numpy as np
 
 from ...ladder import Ladder, LadderError, Level
-from .base import Engine, EngineError
+from .base import Engine, EngineError, timed_runs
 from .cuda_runtime import CudaRuntime
 from .onnx_runtime import check_finite
 from .selection import EngineFactory, precision_of
@@ -115,14 +114,7 @@ class TensorRtEngine:
 
     def warm_up(self, runs: int) -> list[float]:
         """Milliseconds of ``runs`` inferences on a made-up picture. Raises EngineError."""
-        shape = [size or 1 for size in self.input_shapes[0]] if self.input_shapes else [1]
-        tensor = np.random.default_rng(0).random(shape, np.float32)
-        times = []
-        for _ in range(runs):
-            start = time.perf_counter()
-            self.infer(tensor)
-            times.append((time.perf_counter() - start) * 1e3)
-        return times
+        return timed_runs(self, runs)
 
     def infer(self, tensor: np.ndarray) -> dict[str, np.ndarray]:
         """Run on one tensor. Raises EngineError."""
