@@ -264,3 +264,12 @@ def test_a_classification_ladder_round_trips(tmp_path):
     written = plain_ladder.write(tmp_path / 'l', task='classification', decode=Logits(top_k=2))
     assert open_ladder(tmp_path / 'l') == written
     assert written.decode == Logits(top_k=2)
+
+
+def test_thresholds_of_classes_come_back_and_must_name_classes(folder):
+    names = open_ladder(folder).classes
+    edit(folder, lambda value: value['decode'].update(class_thresholds={names[0]: 0.1}))
+    assert reseal(folder).decode.class_thresholds == {names[0]: 0.1}
+    edit(folder, lambda value: value['decode'].update(class_thresholds={'zebra': 0.1}))
+    with pytest.raises(LadderError, match='class_thresholds: no class "zebra"'):
+        reseal(folder)

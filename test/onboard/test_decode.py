@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from uav_prune_perception.ladder import BoxesScores, InputSpec, Ladder, Logits
-from uav_prune_perception.onboard.decode import MAX_CANDIDATES, Decoder
+from uav_prune_perception.onboard.decode import MAX_CANDIDATES, Decoder, thresholds
 from uav_prune_perception.onboard.options import PipelineOptions
 from uav_prune_perception.onboard.preprocess import Geometry
 
@@ -52,10 +52,11 @@ def test_without_class_awareness_the_better_box_removes_the_other():
     assert found.class_ids.tolist() == [1, 0]
 
 
-def test_options_replace_the_ladders_thresholds_and_one_picture_replaces_those():
+def test_options_replace_the_ladders_thresholds():
     decode = Decoder(ladder(BoxesScores()), PipelineOptions(score_threshold=0.85))
     assert len(decode(TWO, WHOLE)) == 1
-    assert len(decode(TWO, WHOLE, score_threshold=0.15)) == 4
+    low = PipelineOptions(score_threshold=0.15)
+    assert len(Decoder(ladder(BoxesScores()), low)(TWO, WHOLE)) == 4
     loose = PipelineOptions(iou_threshold=0.99)
     agnostic = ladder(BoxesScores(class_aware_nms=False))
     assert len(Decoder(agnostic, loose)(TWO, WHOLE)) == 3
@@ -158,3 +159,49 @@ def test_a_threshold_of_zero_on_a_crowd_stays_bounded():
     found = Decoder(spec)(crowd(300, 20), WHOLE)
     assert len(found) <= MAX_CANDIDATES
     assert time.perf_counter() - start < 2.0
+
+
+def test_classes_have_thresholds_of_their_own():
+    own = Decoder(ladder(BoxesScores()), PipelineOptions(class_thresholds={'car': 0.95}))
+    # The first box is no car any more, and none of its other classes reaches 0.25.
+    assert own(TWO, WHOLE).class_ids.tolist() == [0, 0]
+    low = Decoder(ladder(BoxesScores()), PipelineOptions(class_thresholds={'car': 0.2}))
+    assert low(TWO, WHOLE).class_ids.tolist() == [1, 0, 0, 1]
+    second = PipelineOptions(class_thresholds={'car': 0.95, 'bus': 0.2})
+    found = Decoder(ladder(BoxesScores()), second)(TWO, WHOLE)
+    np.testing.assert_allclose(found.scores, [0.8, 0.3, 0.2])  # the next best class counts
+    assert found.class_ids.tolist() == [0, 0, 2]
+
+
+def test_which_threshold_holds():
+    spec = BoxesScores(score_threshold=0.3, class_thresholds={'car': 0.5, 'bus': 0.6})
+    flown = ladder(spec)
+    for options, want in (
+        ({}, [0.3, 0.5, 0.6]),
+        ({'score_threshold': 0.4}, [0.4, 0.4, 0.4]),
+        ({'class_thresholds': {'bus': 0.1}}, [0.3, 0.5, 0.1]),
+        ({'score_threshold': 0.4, 'class_thresholds': {'bus': 0.1}}, [0.4, 0.4, 0.1]),
+    ):
+        np.testing.assert_allclose(thresholds(flown, PipelineOptions(**options)), want, rtol=1e-6)
+    with pytest.raises(ValueError, match='class_thresholds: no class dog'):
+        Decoder(flown, PipelineOptions(class_thresholds={'dog': 0.5}))
+    with pytest.raises(ValueError, match=r'car is 1\.5'):
+        PipelineOptions(class_thresholds={'car': 1.5})
+
+
+def test_a_classifier_has_thresholds_by_class_too():
+    outputs = {'logits': np.log(np.array([[0.2, 0.7, 0.1]], np.float32))}
+    options = PipelineOptions(class_thresholds={'car': 0.8, 'person': 0.1})
+    assert Decoder(ladder(Logits()), options)(outputs, WHOLE).class_ids.tolist() == [0, 2]
+
+
+def test_nms_and_the_number_of_boxes_are_options_too():
+    agnostic = PipelineOptions(class_aware_nms=False)
+    assert Decoder(ladder(BoxesScores()), agnostic)(TWO, WHOLE).class_ids.tolist() == [1, 0]
+    aware = Decoder(
+        ladder(BoxesScores(class_aware_nms=False)), PipelineOptions(class_aware_nms=True))
+    assert len(aware(TWO, WHOLE)) == 3
+    one = Decoder(ladder(BoxesScores()), PipelineOptions(max_detections=1))
+    np.testing.assert_allclose(one(TWO, WHOLE).scores, [0.9])
+    with pytest.raises(ValueError, match='max_detections is 0'):
+        PipelineOptions(max_detections=0)

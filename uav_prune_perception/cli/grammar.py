@@ -166,6 +166,19 @@ def _add_replay(
     replay.add_argument('--deadline-ms', type=float, default=33.0, help='of the policy (33)')
     replay.add_argument('--score-threshold', type=float, help="in place of the ladder's own")
     replay.add_argument('--classes', nargs='+', metavar='NAME', help='report only these')
+    replay.add_argument(
+        '--class-threshold', action='append', default=[], metavar='NAME=SCORE',
+        help='of one class, in place of all others; may be repeated',
+    )
+    replay.add_argument(
+        '--nms', choices=('class_aware', 'agnostic'), help="in place of the ladder's own"
+    )
+    replay.add_argument('--max-detections', type=int, metavar='N', help='of one picture')
+    replay.add_argument(
+        '--tile-width', type=int, default=0, metavar='PX',
+        help='cut pictures into overlapping tiles, for small objects in large pictures',
+    )
+    replay.add_argument('--tile-overlap', type=float, default=0.2, metavar='SHARE', help='(0.2)')
     replay.add_argument('--threads', type=int, default=1, help='of the engine (1)')
     replay.add_argument('--limit', type=int, metavar='N', help='end after N pictures')
     replay.add_argument('--video', type=Path, metavar='OUT.mp4', help='write an annotated video')

@@ -46,6 +46,10 @@ def print_ladder(ladder: Ladder, console: Console) -> None:
         console.print(
             f'boxes {ladder.decode.box_format}, score >= {ladder.decode.score_threshold:g}, '
             f'NMS IoU {ladder.decode.iou_threshold:g}'
+            + ''.join(
+                f', {escape(name)} >= {value:g}'
+                for name, value in (ladder.decode.class_thresholds or {}).items()
+            )
         )
     devices = list(dict.fromkeys(name for level in ladder.levels for name in level.profiles))
     console.print(_table(ladder, devices))

@@ -13,9 +13,11 @@ from pathlib import Path
 from rich.console import Console
 
 from uav_prune_perception.ladder import Ladder, open_ladder
-from uav_prune_perception.onboard.options import PipelineOptions
+from uav_prune_perception.onboard.decode import Decoder
+from uav_prune_perception.onboard.options import PipelineOptions, class_thresholds
 from uav_prune_perception.onboard.policy.base import Policy
 from uav_prune_perception.onboard.policy.registry import DEFAULT, make_policy
+from uav_prune_perception.onboard.tiles import Tiling
 from uav_prune_perception.replay.bag_sink import BagSink
 from uav_prune_perception.replay.player import Replayed, ReplayError, Sink, replay
 from uav_prune_perception.replay.source import DEFAULT_HZ, open_source
@@ -62,12 +64,19 @@ def _settings(options: argparse.Namespace, ladder: Ladder) -> PipelineOptions:
         known = ', '.join(ladder.classes)
         raise ReplayError(f'--classes: the ladder has no "{unknown[0]}"; there are {known}')
     try:
-        return PipelineOptions(
+        settings = PipelineOptions(
             threads=options.threads, score_threshold=options.score_threshold,
             class_filter=tuple(options.classes or ()),
+            class_thresholds=class_thresholds(options.class_threshold, '--class-threshold'),
+            class_aware_nms={'class_aware': True, 'agnostic': False}.get(options.nms),
+            max_detections=options.max_detections,
+            tiling=Tiling(options.tile_width, options.tile_overlap) if options.tile_width
+            else None,
         )
+        Decoder(ladder, settings)  # knows the ladder's classes
     except ValueError as error:
         raise ReplayError(str(error)) from None
+    return settings
 
 
 def _policy(options: argparse.Namespace) -> Policy:
@@ -89,6 +98,8 @@ def _print(done: Replayed, ladder: Ladder, options: argparse.Namespace) -> None:
     print(f'{done.source}: {done.frames} pictures of {done.recorded_s:.1f} s{left_out}, '
           f'in {done.wall_s:.1f} s ({speed:.1f} times real time)')
     total = done.statistics.stages_ms['total']
+    if done.statistics.engine_runs > done.frames:
+        print(f'{done.statistics.engine_runs / done.frames:.1f} runs of the engine for a picture')
     print(f'processing p50 {total.p50:.1f} ms, p95 {total.p95:.1f} ms, p99 {total.p99:.1f} ms')
     shares = done.statistics.level_frames
     for level in ladder.levels:

@@ -4,10 +4,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 from numpy.typing import NDArray
+
+from uav_prune_perception.onboard.tiles import Tile, tile_grid
 
 from .annotations import AnnotatedPicture
 
@@ -16,42 +16,9 @@ from .annotations import AnnotatedPicture
 MIN_INSIDE = 0.7
 
 
-@dataclass(frozen=True)
-class Tile:
-    """Part of a picture: left, top, right, bottom in pixels."""
-
-    left: int
-    top: int
-    right: int
-    bottom: int
-
-
 def tiles_of(width: int, height: int, tile: int, overlap: int) -> list[Tile]:
-    """Tiles that cover a picture; the last of a row ends at the edge instead of beyond it.
-
-    Args:
-        width: of the picture.
-        height: of the picture.
-        tile: side of a tile, pixels; a smaller picture is one tile.
-        overlap: pixels that neighbours share at least.
-
-    Raises:
-        ValueError: the overlap is not smaller than the tile.
-    """
-    if not 0 <= overlap < tile:
-        raise ValueError(f'overlap must be from 0 to below the tile ({tile}), not {overlap}')
-    return [
-        Tile(left, top, min(left + tile, width), min(top + tile, height))
-        for top in _starts(height, tile, overlap)
-        for left in _starts(width, tile, overlap)
-    ]
-
-
-def _starts(length: int, tile: int, overlap: int) -> list[int]:
-    if length <= tile:
-        return [0]
-    count = -(-(length - overlap) // (tile - overlap))
-    return [min(i * (tile - overlap), length - tile) for i in range(count)]
+    """Square tiles that cover a picture; see `tile_grid`."""
+    return tile_grid(width, height, (tile, tile), (overlap, overlap))
 
 
 def cut_boxes(

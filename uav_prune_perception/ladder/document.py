@@ -132,6 +132,12 @@ def _check_sense(document: dict[str, Any], where: str) -> None:
     kind = {'detection': 'boxes_scores', 'classification': 'logits'}[document['task']]
     if document['decode']['kind'] != kind:
         raise LadderError(f'{where}: decode.kind: a {document["task"]} ladder needs "{kind}"')
+    for name in document['decode'].get('class_thresholds', ()):
+        if name not in document['classes']:
+            known = ', '.join(document['classes'])
+            raise LadderError(
+                f'{where}: decode.class_thresholds: no class "{name}"; there are {known}'
+            )
 
 
 @lru_cache(maxsize=1)

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -52,6 +53,10 @@ class BoxesScores:
     """Detector output: float32 [1, 4 + classes, candidates].
 
     Box in input pixels, then one probability per class.
+
+    Attributes:
+        score_threshold: of every class that ``class_thresholds`` does not name.
+        class_thresholds: by class name; None = none has one of its own.
     """
 
     score_threshold: float = 0.25
@@ -60,6 +65,7 @@ class BoxesScores:
     max_detections: int = 300
     box_format: Literal['xyxy', 'cxcywh'] = 'xyxy'
     tensor: str = 'predictions'
+    class_thresholds: Mapping[str, float] | None = None
     kind: Literal['boxes_scores'] = 'boxes_scores'
 
 

@@ -18,6 +18,7 @@ from uav_prune_perception.ladder.writer import check_target
 from uav_prune_perception.onboard.profiling import slower_levels
 from uav_prune_perception.onboard.profiling.ladder import faults
 from uav_prune_perception.onboard.telemetry.machine import device_name
+from uav_prune_perception.training.detection_task import DetectionTask
 from uav_prune_perception.training.task import LearningTask
 from uav_prune_perception.training.task_factory import make_task
 
@@ -138,9 +139,33 @@ def open_task(recipe: Recipe, reporter: Reporter) -> LearningTask:
             raise
         # A value of the wrong kind, such as a text for a number, fails inside the reader.
         raise RecipeError(f'{recipe.place(("data",))}: data: {error}') from None
+    task = _with_postprocessing(task, recipe)
     size = f'{task.input.width}x{task.input.height} {task.input.color}'
     reporter.note(f'data: {task.kind}, {len(task.classes)} classes, pictures {size}')
     return task
+
+
+def _with_postprocessing(task: LearningTask, recipe: Recipe) -> LearningTask:
+    """The task with the recipe's thresholds in its ladder.
+
+    Raises:
+        RecipeError: the task finds no boxes, or a class is unknown.
+    """
+    section = recipe.postprocess
+    if section is None:
+        return task
+    if not isinstance(task, DetectionTask):
+        place = recipe.place(('postprocess',))
+        raise RecipeError(f'{place}: postprocess: is for detectors, the task is {task.kind}')
+    for name in section.class_thresholds:
+        if name not in task.classes:
+            place = recipe.place(('postprocess', 'class_thresholds', name))
+            known = ', '.join(task.classes)
+            raise RecipeError(
+                f'{place}: postprocess.class_thresholds: no class "{name}"; there are {known}'
+            )
+    changes = section.model_dump()
+    return task.with_decode(**{**changes, 'class_thresholds': section.class_thresholds or None})
 
 
 def _export(

@@ -9,11 +9,11 @@ import itertools
 import types
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Literal, Union, get_args, get_origin
+from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, ValidationError, model_validator
 
-from uav_prune_perception.ladder.model import Precision
+from uav_prune_perception.ladder.model import BoxesScores, Precision
 
 from .interfaces import Recovery
 from .recipe_source import KeyPath, RecipeError, RecipeSource, assign, read_source
@@ -169,6 +169,16 @@ class ExportSection(Section):
         return self
 
 
+class PostprocessSection(Section):
+    """What a detector's ladder does with boxes unless the drone says otherwise."""
+
+    score_threshold: float = Field(default=BoxesScores.score_threshold, ge=0, le=1)
+    class_thresholds: dict[str, Annotated[float, Field(ge=0, le=1)]] = {}
+    iou_threshold: float = Field(default=BoxesScores.iou_threshold, ge=0, le=1)
+    class_aware_nms: bool = BoxesScores.class_aware_nms
+    max_detections: int = Field(default=BoxesScores.max_detections, ge=1)
+
+
 class Recipe(Section):
     """A whole job. ``data`` is checked by `training.make_task`, which knows each data set."""
 
@@ -184,6 +194,7 @@ class Recipe(Section):
     search: SearchSection | None = Field(default=None, description='each candidate of a search')
     retrain: FinetuneSection | None = Field(default=None, description='recovery: retrain')
     export: ExportSection = ExportSection()
+    postprocess: PostprocessSection | None = Field(default=None, description='of a detector')
     _source: RecipeSource | None = PrivateAttr(default=None)
 
     @model_validator(mode='after')

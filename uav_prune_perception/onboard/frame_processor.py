@@ -7,11 +7,14 @@ from __future__ import annotations
 import math
 import time
 
+import numpy as np
+
 from .decode import Decoder
-from .frame import Frame
+from .frame import Frame, FrameColor
 from .level_bank import LevelBank
 from .preprocess import Preprocessor
 from .results import Classification, Detections, Result, Timings
+from .tiles import Tile, Tiling, merged
 
 
 class FrameProcessor:
@@ -21,40 +24,84 @@ class FrameProcessor:
         self._bank = bank
         self._preprocess = Preprocessor(bank.ladder.input)
 
-    def __call__(self, frame: Frame, level: int, decoder: Decoder, taken_s: float) -> Result:
-        """Process one frame.
+    def __call__(
+        self, frame: Frame, level: int, decoder: Decoder, taken_s: float,
+        tiling: Tiling | None = None,
+    ) -> Result:
+        """Process one frame, all of it on one level.
 
         Args:
             frame: the picture.
             level: index of the level to run.
             decoder: with the thresholds in force.
             taken_s: when the worker took the frame, `time.monotonic` seconds.
+            tiling: how a detector's pictures are cut; None = not at all.
 
         Raises:
             ValueError: the picture is not one, or the output is not as the ladder says.
             EngineError: the level is broken.
         """
         frame = frame.unpacked()
-        unpacked_s = time.monotonic()
-        tensor, geometry = self._preprocess(frame.image, frame.color)
-        prepared_s = time.monotonic()
-        outputs = self._bank.infer(level, tensor)
-        inferred_s = time.monotonic()
-        decoded = decoder(outputs, geometry)
-        done_s = time.monotonic()
+        watch = _Watch(taken_s)
+        watch.lap('unpack')
+        tiles = _tiles(frame, tiling, self._bank)
+        images = [frame.image[t.top:t.bottom, t.left:t.right] for t in tiles] or [frame.image]
+        found = [self._look(image, frame.color, level, decoder, watch) for image in images]
+        decoded = found[0]
+        if tiles:
+            parts = [part for part in found if isinstance(part, Detections)]
+            decoded = merged(
+                parts, tiles, (frame.image.shape[1], frame.image.shape[0]),
+                iou_threshold=decoder.iou_threshold, class_aware=decoder.class_aware,
+                max_detections=decoder.max_detections,
+            )
+            watch.lap('postprocess')
         known = not math.isnan(frame.received_s)
-        timings = Timings(
-            queue=max(0.0, taken_s - frame.received_s) * 1e3 if known else math.nan,
-            unpack=(unpacked_s - taken_s) * 1e3,
-            preprocess=(prepared_s - unpacked_s) * 1e3,
-            inference=(inferred_s - prepared_s) * 1e3,
-            postprocess=(done_s - inferred_s) * 1e3,
-            total=(done_s - taken_s) * 1e3,
-        )
+        queue_ms = max(0.0, taken_s - frame.received_s) * 1e3 if known else math.nan
         return Result(
             frame,
             self._bank.ladder.levels[level].name,
             decoded if isinstance(decoded, Detections) else None,
             decoded if isinstance(decoded, Classification) else None,
-            timings,
+            watch.timings(queue_ms),
+            len(found),
         )
+
+    def _look(
+        self, image: np.ndarray, color: FrameColor, level: int, decoder: Decoder, watch: _Watch
+    ) -> Detections | Classification:
+        """One run of the engine, on a picture or a tile of one."""
+        tensor, geometry = self._preprocess(image, color)
+        watch.lap('preprocess')
+        outputs = self._bank.infer(level, tensor)
+        watch.lap('inference')
+        decoded = decoder(outputs, geometry)
+        watch.lap('postprocess')
+        return decoded
+
+
+class _Watch:
+    """Milliseconds by stage; every moment belongs to one."""
+
+    def __init__(self, start_s: float) -> None:
+        self._start_s = self._last_s = start_s
+        self._ms = dict.fromkeys(('unpack', 'preprocess', 'inference', 'postprocess'), 0.0)
+
+    def lap(self, stage: str) -> None:
+        """All since the last lap was this stage."""
+        now_s = time.monotonic()
+        self._ms[stage] += (now_s - self._last_s) * 1e3
+        self._last_s = now_s
+
+    def timings(self, queue_ms: float) -> Timings:
+        """Up to the last lap."""
+        return Timings(queue=queue_ms, total=(self._last_s - self._start_s) * 1e3, **self._ms)
+
+
+def _tiles(frame: Frame, tiling: Tiling | None, bank: LevelBank) -> list[Tile]:
+    """The parts to look at; none = the picture as it is (also what is none: found out later)."""
+    size: tuple[int, ...] = getattr(frame.image, 'shape', ())[:2]
+    if tiling is None or len(size) < 2 or not all(size):
+        return []
+    tiles = tiling.views(size[1], size[0], bank.ladder.input)
+    return tiles if len(tiles) > 1 else []

@@ -69,6 +69,7 @@ class LevelControl:
         self._calls = OrderedCalls(on_level)
         self._lock = threading.RLock()
         self._profiled = profiled or tuple(LevelCost() for _ in ladder.levels)
+        self._passes: dict[str, int] = {}
         self._known: tuple[object, tuple[LevelInfo, ...]] = (None, ())
         self._bank: LevelBank | None = None
         self._loader: LevelLoader | None = None
@@ -136,6 +137,14 @@ class LevelControl:
         self._calls.deliver()
         return state
 
+    def runs(self, passes: int, camera: str = '') -> None:
+        """A frame of this camera took so many runs of the engine (tiles).
+
+        What a level costs is measured for one run; a policy is told what a frame costs, of the
+        camera that needs most.
+        """
+        self._passes[camera] = passes
+
     def engine_failed(self, index: int, reason: str) -> None:
         """Take a broken level out of use, and another one in its place if there is any."""
         with self._lock:
@@ -173,13 +182,15 @@ class LevelControl:
 
     def _level_infos(self, bank: LevelBank) -> tuple[LevelInfo, ...]:
         """The levels as a policy sees them; made anew only when something about them changed."""
-        key = (bank.usable, tuple(bank.latency_ms))
+        passes = max(self._passes.values(), default=1)
+        key = (bank.usable, tuple(bank.latency_ms), passes)
         if key != self._known[0]:
             costs = level_costs(self._ladder, self._profiled, bank.latency_ms)
             self._known = key, tuple(
                 LevelInfo(
                     index, level.name, level.kept_macs, level.accuracy.value,
-                    cost.latency_ms, index in key[0], cost.energy_j,
+                    passes * cost.latency_ms, index in key[0],
+                    passes * cost.energy_j,
                 )
                 for index, (level, cost) in enumerate(
                     zip(self._ladder.levels, costs, strict=True))

@@ -5,9 +5,11 @@
 from __future__ import annotations
 
 import dataclasses
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 
 from .level_bank import AUTO, RESIDENT
+from .tiles import Tiling
 
 
 @dataclass(frozen=True)
@@ -20,9 +22,15 @@ class PipelineOptions:
     Attributes:
         max_image_age_s: frames older than this when their turn comes are dropped as stale;
             0 = off.
-        score_threshold: 0..1 in place of the ladder's own; None = the ladder's.
+        score_threshold: 0..1 in place of the ladder's own, those of its classes included; None =
+            the ladder's.
+        class_thresholds: 0..1 by class name, in place of all others for these classes.
         iou_threshold: 0..1 for NMS in place of the ladder's own; None = the ladder's.
+        class_aware_nms: boxes compete within their class only; None = as the ladder says.
+        max_detections: of one picture, at least 1; None = the ladder's.
         class_filter: names of the only classes to report; empty = all.
+        tiling: how large pictures are cut into tiles, for detectors; None = not at all. Every
+            tile is one run of the engine.
         threads: of the inference engine; 0 = its own choice. Read by `Pipeline.load` only.
         engine: which engine flies; see `engines.selection.choose_engines`. Read by
             `Pipeline.load` only, like the next.
@@ -36,8 +44,12 @@ class PipelineOptions:
 
     max_image_age_s: float = 0.0
     score_threshold: float | None = None
+    class_thresholds: Mapping[str, float] = field(default_factory=dict)
     iou_threshold: float | None = None
+    class_aware_nms: bool | None = None
+    max_detections: int | None = None
     class_filter: tuple[str, ...] = ()
+    tiling: Tiling | None = None
     threads: int = 0
     engine: str = 'auto'
     precision: str = 'fp32'
@@ -55,6 +67,11 @@ class PipelineOptions:
             value = getattr(self, name)
             if value is not None and not 0.0 <= value <= 1.0:
                 raise ValueError(f'{name} is {value}, must be 0..1')
+        for name, value in self.class_thresholds.items():
+            if not 0.0 <= value <= 1.0:
+                raise ValueError(f'class_thresholds: {name} is {value}, must be 0..1')
+        if self.max_detections is not None and self.max_detections < 1:
+            raise ValueError(f'max_detections is {self.max_detections}, must be at least 1')
         for name in ('max_image_age_s', 'threads', 'control_period_s'):
             value = getattr(self, name)
             if not value >= 0:
@@ -67,3 +84,21 @@ class PipelineOptions:
     def replace(self, **changes: object) -> PipelineOptions:
         """A copy with some settings changed."""
         return dataclasses.replace(self, **changes)  # type: ignore[arg-type]
+
+
+def class_thresholds(entries: Iterable[str], option: str) -> dict[str, float]:
+    """Thresholds by class name from texts such as ``person=0.2``; empty texts say nothing.
+
+    Raises:
+        ValueError: names the ``option`` and the text.
+    """
+    found: dict[str, float] = {}
+    for entry in filter(None, entries):
+        name, _, number = entry.rpartition('=')
+        try:
+            found[name.strip()] = float(number)
+        except ValueError:
+            raise ValueError(
+                f'{option}: "{entry}" is not NAME=NUMBER, such as person=0.2'
+            ) from None
+    return found

@@ -257,20 +257,22 @@ class Pipeline:
         level = self._levels.state
         try:
             try:
-                result = process(frame, level.index, decoder, taken_s)
+                result = process(frame, level.index, decoder, taken_s, options.tiling)
             except NotResident:  # dropped in this very moment: another one runs already
                 level = self._levels.state
-                result = process(frame, level.index, decoder, taken_s)
+                result = process(frame, level.index, decoder, taken_s, options.tiling)
         except EngineError as error:
             self._statistics.failed(str(error), frame.camera)
             self._levels.engine_failed(level.index, str(error))
             return
         timings = result.timings
+        self._levels.runs(result.passes, frame.camera)
         self._levels.flow.processed(level.index, timings.total, timings.inference)
         if level is self._levels.state:  # not changed meanwhile: the window is of one level
             self._levels.latency.add(time.monotonic(), timings.total, timings.inference)
         age_s = self._now() - frame.stamp_s
-        self._statistics.processed(level.name, timings, age_s, frame.camera)
+        self._statistics.processed(
+            level.name, timings, age_s, frame.camera, result.passes)
         try:
             self._on_result(result)
         except Exception as error:

@@ -65,10 +65,14 @@ class Timings:
 
 @dataclass(frozen=True)
 class Result:
-    """What came out for one frame: ``detections`` or ``classification``, as the ladder's task."""
+    """What came out for one frame: ``detections`` or ``classification``, as the ladder's task.
+
+    ``passes`` is how often the engine ran: once, or for every tile; the timings are of all.
+    """
 
     frame: Frame
     level: str
     detections: Detections | None
     classification: Classification | None
     timings: Timings
+    passes: int = 1

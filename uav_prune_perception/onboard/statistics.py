@@ -77,6 +77,7 @@ class StatisticsSnapshot:
         level_time_s: level name -> seconds as the running level while the pipeline ran.
         last_failure: reason of the latest failed frame, '' if none.
         skipped: frames that the policy chose to leave out.
+        engine_runs: of the processed frames; more than frames where pictures are cut into tiles.
         cameras: name -> the same of each camera; the counters above are their sums.
     """
 
@@ -95,6 +96,7 @@ class StatisticsSnapshot:
     level_time_s: dict[str, float] = field(default_factory=dict)
     last_failure: str = ''
     skipped: int = 0
+    engine_runs: int = 0
     cameras: dict[str, CameraSnapshot] = field(default_factory=dict)
 
 
@@ -138,7 +140,7 @@ class Statistics:
         self._lock = threading.Lock()
         self._clock = clock
         self._cameras = {name: _Camera() for name in cameras}
-        self._callback_errors = self._switches = 0
+        self._callback_errors = self._switches = self._engine_runs = 0
         stages = [item.name for item in dataclasses.fields(Timings)]
         self._stages = {name: deque[float](maxlen=WINDOW) for name in stages}
         self._ages = deque[float](maxlen=WINDOW)
@@ -172,9 +174,12 @@ class Statistics:
             counters.waiting -= 1
             counters.in_work += 1
 
-    def processed(self, level: str, timings: Timings, age_s: float, camera: str = '') -> None:
+    def processed(
+        self, level: str, timings: Timings, age_s: float, camera: str = '', engine_runs: int = 1
+    ) -> None:
         """The frame in work has a result."""
         with self._lock:
+            self._engine_runs += engine_runs
             found = self._cameras[camera]
             found.counters.in_work -= 1
             found.counters.processed += 1
@@ -234,6 +239,7 @@ class Statistics:
             frames, seconds = dict(self._frames), dict(self._time)
             last_failure = self._last_failure
             callback_errors, switches = self._callback_errors, self._switches
+            engine_runs = self._engine_runs
         counters: dict[str, int] = {}  # the sums and the sorting are done outside the lock
         for counted, _, _ in cameras.values():
             for name, count in counted.items():
@@ -242,6 +248,7 @@ class Statistics:
             **counters,
             callback_errors=callback_errors,
             switches=switches,
+            engine_runs=engine_runs,
             stages_ms={name: Percentiles.of(values) for name, values in stages.items()},
             age_ms=Percentiles.of(ages),
             level_frames=frames,

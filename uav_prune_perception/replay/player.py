@@ -90,7 +90,7 @@ class _Player:
             clock=lambda: self.now_s,
         )
         self.bank = LevelBank(ladder, choose_engines(ladder, threads=options.threads))
-        self.decoder = Decoder(ladder, options)
+        self.decoder, self.tiling = Decoder(ladder, options), options.tiling
         self.summary = Replayed('')
         self._ticked_s = 0.0
 
@@ -128,7 +128,8 @@ class _Player:
         self.statistics.taken()
         index = self.levels.state.index
         try:
-            result = self.process(frame, index, self.decoder, time.monotonic())
+            result = self.process(
+                frame, index, self.decoder, time.monotonic(), self.tiling)
         except EngineError as error:
             self.statistics.failed(str(error))
             self.levels.engine_failed(index, str(error))
@@ -139,9 +140,11 @@ class _Player:
             place = frame.source or 'picture'
             raise ReplayError(f'{place} at {self.now_s:.2f} s: {error}') from None
         timings = result.timings
+        self.levels.runs(result.passes)
         self.levels.flow.processed(index, timings.total, timings.inference)
         self.levels.latency.add(self.now_s, timings.total, timings.inference)
-        self.statistics.processed(result.level, timings, timings.total / 1e3)
+        self.statistics.processed(
+            result.level, timings, timings.total / 1e3, engine_runs=result.passes)
         self._count(result)
         for sink in self.sinks:
             sink.result(self.now_s, result)

@@ -17,9 +17,9 @@ OK, WARN = DiagnosticStatus.OK, DiagnosticStatus.WARN
 ERROR, STALE = DiagnosticStatus.ERROR, DiagnosticStatus.STALE
 COUNTERS = (
     'received', 'processed', 'replaced', 'stale', 'failed', 'skipped', 'waiting', 'in_work',
-    'callback_errors', 'switches',
+    'callback_errors', 'switches', 'engine_runs',
 )
-CAMERA_COUNTERS = COUNTERS[:-2]
+CAMERA_COUNTERS = COUNTERS[:-3]
 
 
 @dataclass(frozen=True)

@@ -14,6 +14,7 @@ from typing import Any
 from rclpy.lifecycle import LifecycleNode
 
 from ..ladder import Ladder, open_ladder
+from ..onboard.decode import Decoder
 from ..onboard.engines.selection import EngineFactory
 from ..onboard.options import PipelineOptions
 from ..onboard.pipeline import Pipeline
@@ -238,13 +239,15 @@ def check(settings: Settings, ladder: Ladder, failed: dict[str, str] | None = No
         reason = (failed or {}).get(level)
         if reason is not None:
             raise ValueError(f'ladder.forced_level: {level} is out of use: {reason}')
-    unknown = [name for name in settings.class_filter if name not in ladder.classes]
-    if unknown:
-        raise ValueError(
-            f'postprocess.class_filter: the ladder has no class {", ".join(unknown)}; it has '
-            f'{", ".join(ladder.classes)}'
-        )
-    options_of(settings)
+    named = {'class_filter': settings.class_filter, 'class_thresholds': settings.class_thresholds}
+    for parameter, names in named.items():
+        unknown = [name for name in names if name not in ladder.classes]
+        if unknown:
+            raise ValueError(
+                f'postprocess.{parameter}: the ladder has no class {", ".join(unknown)}; it has '
+                f'{", ".join(ladder.classes)}'
+            )
+    Decoder(ladder, options_of(settings))
     policy_of(settings)
 
 
@@ -254,7 +257,12 @@ def options_of(settings: Settings) -> PipelineOptions:
         max_image_age_s=settings.number('input.max_image_age_ms') / 1e3,
         score_threshold=settings.threshold('postprocess.score_threshold'),
         iou_threshold=settings.threshold('postprocess.iou_threshold'),
+        class_thresholds=settings.class_thresholds,
+        class_aware_nms={'class_aware': True, 'agnostic': False}.get(
+            settings.text('postprocess.nms')),
+        max_detections=int(settings.number('postprocess.max_detections')) or None,
         class_filter=settings.class_filter,
+        tiling=settings.tiling,
         threads=int(settings.number('engine.threads')),
         engine=settings.text('engine.name'),
         precision=settings.text('engine.precision'),

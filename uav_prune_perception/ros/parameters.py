@@ -14,8 +14,10 @@ from rclpy.node import Node
 from rclpy.parameter import Parameter
 
 from ..onboard.level_bank import RESIDENT
+from ..onboard.options import class_thresholds
 from ..onboard.policy.calibrated_options import CalibratedOptions
 from ..onboard.policy.hysteresis import HysteresisOptions
+from ..onboard.tiles import Tiling
 
 When = Literal['live', 'unconfigured', 'start']
 Value = str | float | int | bool | list[str]
@@ -132,6 +134,36 @@ TABLE = (
     Spec(
         'postprocess.class_filter', [''],
         "Names of the only classes to report; [''] = all of them.",
+    ),
+    Spec(
+        'postprocess.class_thresholds', [''],
+        "Thresholds of single classes, such as ['person=0.2', 'car=0.4'], in place of all others "
+        "for these classes; [''] = none.",
+    ),
+    Spec(
+        'postprocess.nms', 'ladder',
+        'Which boxes compete: class_aware, only those of one class; agnostic, all; ladder, as the '
+        'ladder says.',
+        choices=('ladder', 'class_aware', 'agnostic'),
+    ),
+    Spec(
+        'postprocess.max_detections', 0,
+        "Report at most so many boxes of an image, the best; 0 = the ladder's own limit.",
+        low=0, high=100000,
+    ),
+    Spec(
+        'tiling.width_px', 0,
+        'Cut images into overlapping tiles of this width (their height has the shape of the '
+        "network's input), for small objects in large images; every tile is a run of the engine, "
+        'and the latency of an image is that of all. 0 = off.',
+        low=0, high=100000,
+    ),
+    Spec(
+        'tiling.overlap', 0.2, 'Share of a tile that neighbours have in common at least.',
+        low=0, high=0.9,
+    ),
+    Spec(
+        'tiling.whole_image', True, 'Look at the whole image as well, for large objects.',
     ),
     Spec(
         'class_id_format', 'index',
@@ -268,6 +300,25 @@ class Settings:
         """Names of the only classes to report; empty = all."""
         names = self.values['postprocess.class_filter']
         return tuple(name for name in names if name) if isinstance(names, list) else ()
+
+    @property
+    def class_thresholds(self) -> dict[str, float]:
+        """Thresholds of single classes, by name.
+
+        Raises:
+            ValueError: an entry is not NAME=NUMBER.
+        """
+        entries = self.values['postprocess.class_thresholds']
+        given = entries if isinstance(entries, list) else []
+        return class_thresholds(given, 'postprocess.class_thresholds')
+
+    @property
+    def tiling(self) -> Tiling | None:
+        """How images are cut, None = not at all."""
+        width = int(self.number('tiling.width_px'))
+        if not width:
+            return None
+        return Tiling(width, self.number('tiling.overlap'), self.flag('tiling.whole_image'))
 
     def flag(self, name: str) -> bool:
         """A truth value."""

@@ -202,7 +202,7 @@ class DetectionTask:
                 rows.append(row)
             yield images, torch.from_numpy(np.concatenate(rows))
 
-    def with_decode(self, **changes: float | int | bool) -> DetectionTask:
+    def with_decode(self, **changes: object) -> DetectionTask:
         """The same task with other deployment thresholds (see `BoxesScores`)."""
         other = DetectionTask(
             self.data, self.augmentation, self.loss_options, self.teacher_weight
