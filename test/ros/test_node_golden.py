@@ -46,10 +46,16 @@ def test_the_node_publishes_what_torch_computes(dds: None, tmp_path: Path):
         driver.wait_for_camera()
         for name, settings in SETTINGS.items():
             assert driver.set(**parameters(settings)) == ''
-            found = driver.detect(picture(), 'rgb8').detections
             want = np.array(golden()[name])
-            labels = [int(item.results[0].hypothesis.class_id) for item in found]
-            assert labels == want[:, 5].astype(int).tolist(), name
+            labels = want[:, 5].astype(int).tolist()
+
+            def these(labels: list[int] = labels) -> Any:
+                """The boxes, as soon as the node has taken the change in (0.1 s)."""
+                found = driver.detect(picture(), 'rgb8').detections
+                got = [int(item.results[0].hypothesis.class_id) for item in found]
+                return found if got == labels else None
+
+            found = driver.wait_until(these, f'the boxes of "{name}"')
             scores = [item.results[0].hypothesis.score for item in found]
             np.testing.assert_allclose(scores, want[:, 4], atol=2e-4)
             boxes = [item.bbox for item in found]
