@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import argparse
 import importlib
+import os
 import signal
 import sys
 from collections.abc import Sequence
@@ -40,7 +41,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         return _run(options)
     except KeyboardInterrupt:
-        print('uav-prune: stopped; start the same command again to go on', file=sys.stderr)
+        if not _follower():
+            print('uav-prune: stopped; start the same command again to go on', file=sys.stderr)
         return INTERRUPTED
     except BrokenPipeError:
         sys.stderr.close()  # the reader has gone (| head): nothing more to say
@@ -49,6 +51,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if options.debug:
             raise
         code, message = explain(error)
+        if _follower():  # bad input is bad for all, and that another one has gone it says itself
+            if code == BAD_INPUT or type(error).__name__ == 'RankLost':
+                return code
+            message = f'process {os.environ["RANK"]}: {message}'
         print(f'uav-prune: error: {message}', file=sys.stderr)
         return code
 
@@ -72,6 +78,11 @@ def explain(error: BaseException) -> tuple[int, str]:
         return FAILURE, 'out of memory; lower train.batch_size or the size of the input'
     kind = type(error).__name__
     return FAILURE, f'unexpected {kind}: {text[:300]} (--debug shows where)'
+
+
+def _follower() -> bool:
+    """Whether torchrun has started this process, and not as the first of its job."""
+    return 'WORLD_SIZE' in os.environ and os.environ.get('RANK', '0') != '0'
 
 
 def _run(options: argparse.Namespace) -> int:

@@ -110,6 +110,24 @@ class PlainReporter:
         print(f'warning: {text}', flush=True)
 
 
-def reporter(console: Console) -> LiveReporter | PlainReporter:
+class SilentReporter(PlainReporter):
+    """Of a process that is not the first of its job: the first says the same."""
+
+    def phase(self, title: str, steps: int) -> None:
+        """Nothing."""
+
+    def step(self, done: int, text: str = '') -> None:
+        """Nothing."""
+
+    def note(self, text: str) -> None:
+        """Nothing."""
+
+    def warn(self, text: str) -> None:
+        """Nothing."""
+
+
+def reporter(console: Console, *, first: bool = True) -> LiveReporter | PlainReporter:
     """The one that fits where the output goes."""
+    if not first:
+        return SilentReporter()
     return LiveReporter(console) if console.is_terminal else PlainReporter()

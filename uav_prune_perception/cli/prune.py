@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 
 from rich.console import Console
 
@@ -24,17 +25,23 @@ def run_prune(options: argparse.Namespace) -> int:
     recipe = load_recipe(options.recipe, options.assignments)
     target = options.output.expanduser().absolute()
     check_target(target, overwrite=options.overwrite)
+    if 'WORLD_SIZE' in os.environ:
+        # torch warns of every network all of whose parameters are used
+        os.environ.setdefault('TORCH_CPP_LOG_LEVEL', 'ERROR')
     # After the quick checks: torch takes seconds to import, and a typing error should not.
     from uav_prune_perception.methods.job import prune
+    from uav_prune_perception.training.ranks import Ranks
 
     from .report import write_reports
 
     console = Console(highlight=False)
-    with reporter(console) as shown:
+    with Ranks.from_environment() as ranks, reporter(console, first=ranks.first) as shown:
         ladder = prune(
             recipe, target, shown, run_folder=options.run_folder, fresh=options.fresh,
-            overwrite=options.overwrite,
+            overwrite=options.overwrite, ranks=ranks,
         )
+    if not ranks.first:
+        return 0
     if not console.is_terminal:
         console = Console(highlight=False, width=PIPE_WIDTH)
     print_ladder(ladder, console)

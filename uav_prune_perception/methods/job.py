@@ -13,12 +13,13 @@ from uav_prune_perception.datasets.detection_set import DatasetError
 from uav_prune_perception.export.engine_file import MODEL, EngineFacts, make_engine_file
 from uav_prune_perception.export.ladder_export import ExportedLevel, write_ladder
 from uav_prune_perception.export.profiling import profile_levels
-from uav_prune_perception.ladder import DeviceProfile, Ladder
+from uav_prune_perception.ladder import DeviceProfile, Ladder, open_ladder
 from uav_prune_perception.ladder.writer import check_target
 from uav_prune_perception.onboard.profiling import slower_levels
 from uav_prune_perception.onboard.profiling.ladder import faults
 from uav_prune_perception.onboard.telemetry.machine import device_name
 from uav_prune_perception.training.detection_task import DetectionTask
+from uav_prune_perception.training.ranks import ALONE, Ranks
 from uav_prune_perception.training.task import LearningTask
 from uav_prune_perception.training.task_factory import make_task
 
@@ -42,6 +43,7 @@ def prune(
     run_folder: str | Path | None = None,
     fresh: bool = False,
     overwrite: bool = False,
+    ranks: Ranks = ALONE,
 ) -> Ladder:
     """Do all that a recipe asks.
 
@@ -53,6 +55,8 @@ def prune(
             ``output``.
         fresh: forget what earlier runs have finished.
         overwrite: replace an existing ladder.
+        ranks: processes that each call this with the same arguments and see the same folders;
+            they learn and search together, and the first does the rest.
 
     Raises:
         LadderError, RecipeError, MethodError, ChannelError: bad input, found as early as it can
@@ -67,19 +71,30 @@ def prune(
     task.test_reads.limit = len(recipe.prune.levels) * len(recipe.export.precisions)
     key = base_key(recipe, task)
     folder = Path(run_folder) if run_folder else target.parent / RUNS / f'{recipe.name}-{key}'
-    with RunFolder(folder, fresh=fresh) as run:
+    with RunFolder(folder, fresh=fresh, ranks=ranks) as run:
         levels = Driver(recipe, method, task, run, reporter).build()
-        variants = VariantMaker(recipe, task, run, reporter)
-        exported = [
-            variants.add(_export(level, recipe, task, run, reporter), level) for level in levels
-        ]
-        profiles = _profiled(exported, recipe, reporter)
-        reporter.phase('writing the ladder', 1)
-        return write_ladder(
-            target, exported, name=recipe.name, task=task, method=recipe.prune.method,
-            seed=recipe.seed, recipe=recipe.document(), device=device_name(),
-            profiles=profiles, overwrite=overwrite,
-        )
+        if ranks.first:
+            run.ranks = ALONE  # what is left is no work for several
+            _write(target, levels, recipe, task, run, reporter, overwrite=overwrite)
+        ranks.wait()
+    return open_ladder(target)
+
+
+def _write(
+    target: Path, levels: Sequence[BuiltLevel], recipe: Recipe, task: LearningTask,
+    run: RunFolder, reporter: Reporter, *, overwrite: bool,
+) -> None:
+    variants = VariantMaker(recipe, task, run, reporter)
+    exported = [
+        variants.add(_export(level, recipe, task, run, reporter), level) for level in levels
+    ]
+    profiles = _profiled(exported, recipe, reporter)
+    reporter.phase('writing the ladder', 1)
+    write_ladder(
+        target, exported, name=recipe.name, task=task, method=recipe.prune.method,
+        seed=recipe.seed, recipe=recipe.document(), device=device_name(),
+        profiles=profiles, overwrite=overwrite,
+    )
 
 
 def _profiled(

@@ -1,9 +1,10 @@
 # Copyright 2026 uav_prune_perception contributors
 # SPDX-License-Identifier: Apache-2.0
-"""Candidates judged one after the other, or by several processes."""
+"""Candidates judged one after the other, by several processes, or by the ranks of a job."""
 
 from __future__ import annotations
 
+import dataclasses
 import multiprocessing
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
@@ -11,9 +12,12 @@ from concurrent.futures.process import BrokenProcessPool
 from types import TracebackType
 
 import torch
+from torch import Tensor
+
+from uav_prune_perception.training.ranks import ALONE, Ranks
 
 from .interfaces import MethodError
-from .judging import Candidate, Judge, Judgement
+from .judging import WORST, Candidate, Judge, Judgement
 
 TRIES = 3
 
@@ -26,10 +30,13 @@ class JudgePool:
     Args:
         judge: goes to each worker once, as a pickle.
         workers: processes; 1 judges here. Each has one torch thread.
+        ranks: several judge a part each, in place of workers, and all hear of every judgement;
+            a candidate's weights reach the first process where it may be the best so far.
     """
 
-    def __init__(self, judge: Judge, workers: int = 1) -> None:
-        self._judge, self._workers = judge, workers
+    def __init__(self, judge: Judge, workers: int = 1, ranks: Ranks = ALONE) -> None:
+        self._judge, self._workers, self._ranks = judge, workers, ranks
+        self._best = WORST
         self._executor: ProcessPoolExecutor | None = None
 
     def __enter__(self) -> JudgePool:
@@ -51,6 +58,9 @@ class JudgePool:
         Raises:
             MethodError: workers died (out of memory, killed) again and again.
         """
+        if self._ranks.size > 1:
+            yield from self._by_ranks(candidates)
+            return
         if self._workers <= 1:
             for candidate in candidates:
                 yield candidate, self._judge(candidate)
@@ -69,6 +79,25 @@ class JudgePool:
             f'worker processes died {TRIES} times while judging candidates (out of memory?); '
             'lower search.workers. What was judged is kept.'
         )
+
+    def _by_ranks(
+        self, candidates: Sequence[Candidate]
+    ) -> Iterator[tuple[Candidate, Judgement]]:
+        ranks = self._ranks
+        for start in range(0, len(candidates), ranks.size):
+            turn = candidates[start:start + ranks.size]
+            own = self._judge(turn[ranks.rank]) if ranks.rank < len(turn) else None
+            figures = dataclasses.replace(own, weights=None) if own else None
+            found = [judgement for judgement in ranks.gather(figures) if judgement is not None]
+            best = max(judgement.fitness for judgement in found)
+            leads = next(i for i, one in enumerate(found) if one.fitness == best)
+            weights: dict[str, Tensor] | None = None
+            if best > self._best:
+                self._best = best
+                weights = ranks.gather(own.weights if own and ranks.rank == leads else None)[leads]
+            # The leader first: nobody asks for the weights of those that it has beaten
+            yield turn[leads], dataclasses.replace(found[leads], weights=weights)
+            yield from ((turn[i], found[i]) for i in range(len(turn)) if i != leads)
 
     def _by_workers(
         self, candidates: Sequence[Candidate]

@@ -8,9 +8,11 @@ search, measuring) is never done twice and an interrupted recovery goes on with 
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +38,16 @@ from .stages import NOTHING_CUT, BuiltLevel, Stages, Training, deciding
 from .surgeon.takeover import Surgeon
 
 Choose = Callable[[Budget], Keep]
+
+
+@dataclass(frozen=True)
+class _Chosen:
+    """What a level is cut from: the network, how its channels are chosen, what was cut before."""
+
+    context: LevelContext
+    model: nn.Module
+    choose: Choose
+    before: PruningPlan
 
 
 class LevelPhase:
@@ -115,9 +127,14 @@ class LevelPhase:
         stages, stage = self.stages, (f'cut-{section.name}', key)
         folder = stages.run.stage(*stage)
         if folder is None:
-            model, plan, facts = self._cut(section, above, stage)
+            # Learning is the work of all processes, the rest that of the first.
+            trains = self.method.in_training is not None or self.method.searches
+            chosen = self._chosen(section, above, stage) if trains else None
 
             def write(folder: Path) -> dict[str, Any]:
+                model, plan, facts = self._cut(
+                    section, chosen or self._chosen(section, above, stage)
+                )
                 plan.save(folder, model)
                 return facts
 
@@ -126,33 +143,48 @@ class LevelPhase:
         model = load_pruned(stages.fresh_network, folder).eval()
         return model, PruningPlan.load(folder), stages.run.facts(folder)
 
-    def _cut(
+    def _chosen(
         self, section: LevelSection, above: BuiltLevel | None, stage: tuple[str, str]
-    ) -> tuple[nn.Module, PruningPlan, dict[str, Any]]:
-        stages, name = self.stages, section.name
+    ) -> _Chosen:
+        """What will be cut from what, as far as it takes learning."""
+        stages = self.stages
         source, before, gone = self._source(above)
         # Tracing takes longer than cutting: what has the dense shape has the dense channels.
         graph = (
             traced(source, stages.recipe, stages.task) if before.cuts else self.limits.dense_graph
         )
         context = self._context(section, source, graph, stage)
-        try:
+        with self._naming(section):
             if section.kind == 'latency' and (self.method.in_training or self.method.searches):
                 budget = self._likely_budget(section, context)
                 context = dataclasses.replace(context, budget=budget)
             model, choose = self._choice(section, context, gone, stage)
-            stages.reporter.phase(f'{name}: removing channels', 1)
-            cut, ratio = self._made(section, context, model, choose)
-        except MethodError as fault:
-            index = stages.recipe.prune.levels.index(section)
-            place = stages.recipe.place(('prune', 'levels', index, section.kind))
-            raise MethodError(f'{place}: level {name}: {fault}') from None
+        return _Chosen(context, model, choose, before)
+
+    def _cut(
+        self, section: LevelSection, chosen: _Chosen
+    ) -> tuple[nn.Module, PruningPlan, dict[str, Any]]:
+        stages = self.stages
+        stages.reporter.phase(f'{section.name}: removing channels', 1)
+        with self._naming(section):
+            cut, ratio = self._made(section, chosen.context, chosen.model, chosen.choose)
         self._tell(section, cut, ratio)
         batches = stages.task.calibration_batches(stages.recipe.prune.recalibrate_batches)
         recalibrate_batchnorm(cut.model, batches)
-        plan = chained(before, cut.plan)
+        plan = chained(chosen.before, cut.plan)
         facts = {'macs': round(cut.cost.macs), 'latency': ratio.value if ratio else None}
         return cut.model, plan, facts
+
+    @contextlib.contextmanager
+    def _naming(self, section: LevelSection) -> Iterator[None]:
+        """A fault of the method is said with the recipe's line and the level."""
+        try:
+            yield
+        except MethodError as fault:
+            recipe = self.stages.recipe
+            index = recipe.prune.levels.index(section)
+            place = recipe.place(('prune', 'levels', index, section.kind))
+            raise MethodError(f'{place}: level {section.name}: {fault}') from None
 
     def _source(
         self, above: BuiltLevel | None
@@ -281,7 +313,9 @@ class LevelPhase:
         def choose(budget: Budget) -> Keep:
             return Uniform().allocate(scores, budget, context)
 
-        share, _ = self._latency(section, context, context.model, choose)
+        share = self.stages.run.ranks.decide(
+            lambda: self._latency(section, context, context.model, choose)[0]
+        )
         return self.limits.budget_of(context.graph, 'macs', share)
 
     def _tell(self, section: LevelSection, cut: Cut, ratio: LatencyRatio | None) -> None:

@@ -24,6 +24,7 @@ from torch import Tensor, nn
 from uav_prune_perception.channels import ChannelGraph, compact
 from uav_prune_perception.ladder.durable import replacing
 from uav_prune_perception.training.fit_options import FitOptions
+from uav_prune_perception.training.ranks import ALONE, Ranks
 
 from .expansion import expanded
 from .interfaces import (
@@ -58,7 +59,10 @@ def fittest(
     """
     recipe = stages.recipe
     assert recipe.search is not None, 'checked with the method'
-    options = FitOptions(**recipe.search.model_dump(exclude={'workers'}))
+    settings = recipe.search.model_dump(exclude={'workers'})
+    # A candidate is one process's work, on that process's own GPU
+    settings['device'] = stages.run.ranks.device(settings['device'])
+    options = FitOptions(**settings)
     judge = NetworkJudge(
         context.model, stages.task, options, recipe.prune.recalibrate_batches,
         search.fitness(context),
@@ -66,9 +70,10 @@ def fittest(
     generations = Generations(
         search.begin(context, scores), context, judge, workers=recipe.search.workers,
         first_seed=stages.seed((context.seed - stages.seed(0)) * TRIAL_ORDERS),
-        expected=search.size(),
+        expected=search.size(), ranks=stages.run.ranks,
     )
     index, keep = generations.to_end()
+    stages.run.ranks.wait()  # until the best one's weights are written
     plan = context.graph.plan(keep)
     small = compact(context.model, plan)
     small.load_state_dict(load_file(generations.weights_of(index)))
@@ -92,6 +97,8 @@ class Generations:
         workers: processes that judge.
         first_seed: of the first candidate's training.
         expected: number of candidates, for the progress bar.
+        ranks: processes that run the same search and judge a part of each round. The first
+            keeps the state.
     """
 
     def __init__(
@@ -103,9 +110,11 @@ class Generations:
         workers: int = 1,
         first_seed: int = 0,
         expected: int,
+        ranks: Ranks = ALONE,
     ) -> None:
         self.run, self.context, self.judge = run, context, judge
         self.workers, self.first_seed, self.expected = workers, first_seed, expected
+        self.ranks = ranks
         assert context.folder is not None
         self.folder: Path = context.folder
         self._records: list[dict[str, Any]] = []  # of all candidates that were judged
@@ -119,7 +128,7 @@ class Generations:
         self._resume()
         self.context.reporter.phase(f'{self.context.level}: searching widths', self.expected)
         self.context.reporter.step(len(self._records))
-        with JudgePool(self.judge, self.workers) as pool:
+        with JudgePool(self.judge, self.workers, self.ranks) as pool:
             while True:
                 self._began = self.run.state_dict()
                 proposals = self.run.propose()
@@ -166,15 +175,17 @@ class Generations:
         )
         if leads:
             self._best = _Best(index, judgement.fitness, proposal.keep)
-            assert judgement.weights is not None
-            self._save_weights(index, judgement.weights)
+            if self.ranks.first:
+                assert judgement.weights is not None
+                self._save_weights(index, judgement.weights)
         self._records.append({
             'index': index, 'fitness': None if failed else judgement.fitness,
             'seconds': round(judgement.seconds, 3), 'fault': judgement.fault,
             'widths': widths_of(proposal.keep),
         })
-        self._save()
-        if leads:
+        if self.ranks.first:
+            self._save()
+        if leads and self.ranks.first:
             for old in self.folder.glob('best-*.safetensors'):
                 if old != self.weights_of(index):
                     old.unlink()

@@ -16,6 +16,7 @@ from types import TracebackType
 from typing import Any
 
 from uav_prune_perception.ladder.durable import flush
+from uav_prune_perception.training.ranks import ALONE, Ranks
 
 MARK = 'run.json'
 STAGE = 'stage.json'
@@ -32,7 +33,7 @@ def fingerprint(*parts: Any) -> str:
 
 
 class RunFolder:
-    """A folder of finished stages, held by one process at a time.
+    """A folder of finished stages, held by one job at a time.
 
     A stage is a folder ``<name>-<fingerprint of all that decides it>``: whatever was finished
     with the same settings is found again, and other settings never collide with it. It appears
@@ -41,18 +42,25 @@ class RunFolder:
     Args:
         folder: created when absent; an existing one must be a run folder or empty.
         fresh: throw away what earlier runs have finished.
+        ranks: the job's processes, which all see the folder. The first writes, and says what is
+            there; the others wait for it.
 
     Raises:
         RunFolderError: the folder holds something else, or another run uses it.
     """
 
-    def __init__(self, folder: str | Path, *, fresh: bool = False) -> None:
-        self.path = Path(folder).expanduser().absolute()
-        self._claim()
-        if fresh:
-            self._empty()
-        for leftover in self.path.glob('.*.partial-*'):
-            shutil.rmtree(leftover, ignore_errors=True)
+    def __init__(
+        self, folder: str | Path, *, fresh: bool = False, ranks: Ranks = ALONE
+    ) -> None:
+        self.path, self.ranks = Path(folder).expanduser().absolute(), ranks
+        self._lock: int | None = None
+        if ranks.first:
+            self._claim()
+            if fresh:
+                self._empty()
+            for leftover in self.path.glob('.*.partial-*'):
+                shutil.rmtree(leftover, ignore_errors=True)
+        ranks.wait()
 
     def __enter__(self) -> RunFolder:
         return self
@@ -63,16 +71,23 @@ class RunFolder:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        os.close(self._lock)
+        if self._lock is not None:
+            os.close(self._lock)
 
     def stage(self, name: str, key: str) -> Path | None:
         """The folder of a finished stage, or None."""
         folder = self.path / f'{name}-{key}'
-        return folder if (folder / STAGE).is_file() else None
+        return folder if self.ranks.decide((folder / STAGE).is_file) else None
 
     def finish(self, name: str, key: str, write: Callable[[Path], dict[str, Any]]) -> Path:
         """Make a stage: ``write`` fills its folder and returns the facts for its stage.json."""
         target = self.path / f'{name}-{key}'
+        if self.ranks.first:
+            self._make(target, name, write)
+        self.ranks.wait()
+        return target
+
+    def _make(self, target: Path, name: str, write: Callable[[Path], dict[str, Any]]) -> None:
         staging = Path(tempfile.mkdtemp(prefix=f'.{name}.partial-', dir=self.path))
         try:
             facts = write(staging)
@@ -86,7 +101,6 @@ class RunFolder:
         except BaseException:
             shutil.rmtree(staging, ignore_errors=True)
             raise
-        return target
 
     def facts(self, stage: Path) -> dict[str, Any]:
         """What `finish` recorded."""
@@ -105,6 +119,8 @@ class RunFolder:
 
     def forget(self, name: str, key: str) -> None:
         """Remove what a stage in progress has kept: it is finished."""
+        if not self.ranks.first:
+            return
         self.checkpoint(name, key).unlink(missing_ok=True)
         shutil.rmtree(self.path / f'{name}-{key}.work', ignore_errors=True)
 

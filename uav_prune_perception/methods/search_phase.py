@@ -51,20 +51,20 @@ def searched(
                 f'{context.level}: trial {done}: {trial.accuracy:.4f} on val with '
                 f'{context.asked.text(trial.cost)}'
             )
-            save_checkpoint(
-                context.folder / BEST,
-                {'fingerprint': {'stage': '-'.join(stage)}, 'model': small.state_dict()},
-            )
-        save_checkpoint(
-            context.folder / STATE,
-            {'fingerprint': {'stage': '-'.join(stage)}, 'done': done, 'run': run.state_dict()},
-        )
+            _save(stages, context.folder / BEST, stage, {'model': small.state_dict()})
+        _save(stages, context.folder / STATE, stage, {'done': done, 'run': run.state_dict()})
         stages.reporter.phase(f'{context.level}: searching', trials)
         stages.reporter.step(min(done, trials), f'trial {done} of about {trials}')
+    stages.run.ranks.wait()
     best = load_checkpoint(context.folder / BEST, {'stage': '-'.join(stage)})
     if best is None:
         raise MethodError('the search ended without a best structure')
     return _dense_shaped(stages, context, run.best(), best['model']), run.best()
+
+
+def _save(stages: Stages, path: Path, stage: tuple[str, str], state: dict[str, Any]) -> None:
+    if stages.run.ranks.first:
+        save_checkpoint(path, {'fingerprint': {'stage': '-'.join(stage)}, **state})
 
 
 def _resumed(run: SearchRun, folder: Path, stage: tuple[str, str]) -> int:

@@ -22,7 +22,7 @@ from uav_prune_perception.ladder.reader import sha256_of
 from uav_prune_perception.networks.registry import NetworkError, build_network
 from uav_prune_perception.training.fit import FREE_SETTINGS, FitHook, fit
 from uav_prune_perception.training.fit_options import FitOptions, FitProgress
-from uav_prune_perception.training.task import LearningTask, torch_predict
+from uav_prune_perception.training.task import LearningTask
 from uav_prune_perception.training.task_factory import LEARNING
 
 from .interfaces import Reporter
@@ -149,7 +149,7 @@ class Stages:
         checkpoint = self.run.checkpoint(*training.stage) if resumable else None
         fit(
             model, self.task, options, progress=partial(_tell, self.reporter),
-            checkpoint=checkpoint, teacher=teacher, hooks=hooks,
+            checkpoint=checkpoint, teacher=teacher, hooks=hooks, ranks=self.run.ranks,
         )
         model.to('cpu')
         if teacher is not None:
@@ -158,7 +158,8 @@ class Stages:
     def accuracy(self, model: nn.Module, device: str = 'cpu') -> Accuracy:
         """On the validation split."""
         try:
-            return self.task.evaluate(torch_predict(model.to(device)), 'val', 16)
+            model.to(self.run.ranks.device(device))
+            return self.task.evaluate(self.run.ranks.predict(model), 'val', 16)
         finally:
             model.to('cpu')
 
@@ -193,7 +194,7 @@ class Stages:
             }
 
         folder = self.run.finish(*stage, write)
-        self.run.checkpoint(*stage).unlink(missing_ok=True)
+        self.run.forget(*stage)
         return self._built(folder, stage, model)
 
     def found(self, stage: tuple[str, str]) -> BuiltLevel | None:

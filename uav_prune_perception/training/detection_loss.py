@@ -20,6 +20,8 @@ from torch.nn import functional
 
 from uav_prune_perception.networks.aerial_detector import decode_boxes
 
+from .ranks import share_of_sum
+
 IGNORE = -1  # class of a target row that is a region to ignore
 
 
@@ -91,10 +93,10 @@ def detection_loss(
         wanted_boxes.append(own[target, 2:])
         weights.append(fit)
     score_loss = (quality_focal_loss(logits, quality) * active[..., None]).sum()
+    weight = torch.cat(weights) if weights else logits.new_zeros(0)
+    total = share_of_sum(weight.sum(), least=1.0, nothing=batch)
     if not weights:
-        return score_loss / batch
-    weight = torch.cat(weights)
-    total = weight.sum().clamp(min=1.0)
+        return score_loss / total
     picked, wanted = torch.cat(picked_boxes), torch.cat(wanted_boxes)
     misfit = 1.0 - ciou(picked, wanted) + options.size_weight * log_ratio(picked, wanted)
     return (score_loss + options.box_weight * (misfit * weight).sum()) / total
@@ -219,7 +221,7 @@ def distillation_loss(
     wanted_boxes = teacher[:, :4].transpose(1, 2)
     probability = teacher[:, 4:].transpose(1, 2)
     weight = probability.amax(dim=-1)
-    total = weight.sum().clamp(min=1.0)
+    total = share_of_sum(weight.sum(), least=1.0)
     score_loss = quality_focal_loss(logits, probability).sum()
     seen = weight > 0.1
     overlap = ciou(boxes[seen], wanted_boxes[seen])

@@ -20,7 +20,8 @@ from torch import Tensor, nn
 from .average import WeightAverage
 from .checkpoint import load_checkpoint, save_checkpoint
 from .fit_options import EpochRecord, FitOptions, FitProgress
-from .task import LearningTask, TrainingError, torch_predict
+from .ranks import ALONE, Ranks
+from .task import LearningTask, TrainingError
 
 __all__ = ['EpochRecord', 'FitHook', 'FitOptions', 'FitProgress', 'fit']
 
@@ -78,6 +79,7 @@ def fit(
     checkpoint: Path | None = None,
     teacher: nn.Module | None = None,
     hooks: Sequence[FitHook] = (),
+    ranks: Ranks = ALONE,
 ) -> list[EpochRecord]:
     """Train ``model`` in place; it ends in evaluation mode.
 
@@ -89,7 +91,9 @@ def fit(
         checkpoint: written after every epoch. Where it is there already, the run goes on from
             it and ends with the weights of an uninterrupted run; a finished one is just loaded.
         teacher: a dense network to distil from; it is not changed.
-        hooks: additions of a pruning method.
+        hooks: additions of a pruning method; every process has its own, and they do the same.
+        ranks: processes that each call this with the same arguments and learn a part of every
+            batch. The result is that of one process, up to rounding. Only the first writes.
 
     Returns:
         One record for each epoch, those before a resume included.
@@ -100,10 +104,12 @@ def fit(
     _check(options)
     with _threads(options.threads), torch.random.fork_rng():
         run = _Run(
-            model, task, options, checkpoint=checkpoint, teacher=teacher, hooks=list(hooks)
+            model, task, options, checkpoint=checkpoint, teacher=teacher, hooks=list(hooks),
+            ranks=ranks,
         )
-        while run.epoch < options.epochs:
-            run.one_epoch(progress)
+        with ranks.learning(model) as run.learner:
+            while run.epoch < options.epochs:
+                run.one_epoch(progress)
         return run.finish()
 
 
@@ -119,16 +125,20 @@ class _Run:
         checkpoint: Path | None,
         teacher: nn.Module | None,
         hooks: list[FitHook],
+        ranks: Ranks,
     ) -> None:
         self.model, self.task, self.options = model, task, options
-        self.checkpoint, self.hooks = checkpoint, hooks
-        self.kind = torch.device(options.device).type
+        self.checkpoint, self.hooks, self.ranks = checkpoint, hooks, ranks
+        self.learner = model  # what is called: the model, or what joins it with other processes
+        self.device = ranks.device(options.device)
+        self.kind = torch.device(self.device).type
+        ranks.check_batch(options.batch_size)
         hold = getattr(task, 'hold', None)
         if hold is not None and self.kind != 'cpu':
-            hold(options.device)  # batches are then made where they are needed
+            hold(self.device)  # batches are then made where they are needed
         # Convolutions on a CPU train faster with channels innermost
-        model.to(device=options.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-        self.teacher = teacher.to(options.device).eval() if teacher is not None else None
+        model.to(device=self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.teacher = teacher.to(self.device).eval() if teacher is not None else None
         self.optimizer = _optimizer(model, options)
         self.average = WeightAverage(model, options.ema_decay) if options.ema else None
         self.epoch = 0
@@ -141,7 +151,8 @@ class _Run:
     def one_epoch(self, progress: Callable[[FitProgress], None] | None) -> None:
         options, epoch = self.options, self.epoch
         generator = torch.Generator().manual_seed(_epoch_seed(options.seed, epoch))
-        torch.manual_seed(_epoch_seed(options.seed, epoch))  # dropout and the like
+        # Dropout and the like; other pictures in other processes, so other chance
+        torch.manual_seed(_epoch_seed(options.seed, epoch) + self.ranks.rank)
         self.model.train()
         started, total, lr = time.monotonic(), 0.0, 0.0
         batches = self.task.train_batches(epoch, options.batch_size, generator)
@@ -161,25 +172,27 @@ class _Run:
         record = EpochRecord(epoch, total / self.steps, lr, seconds, accuracy)
         self.history.append(record)
         self.epoch += 1
-        if self.checkpoint is not None:
+        self.ranks.check_same(self.model)
+        if self.checkpoint is not None and self.ranks.first:
             save_checkpoint(self.checkpoint, self._state())
 
     def _step(self, images: Tensor, targets: Any, lr: float, step: int) -> float:
         options, model = self.options, self.model
-        images = images.to(options.device)
-        targets = targets.to(options.device) if isinstance(targets, Tensor) else targets
+        images, targets = self.ranks.share(images, targets)
+        images = images.to(self.device)
+        targets = targets.to(self.device) if isinstance(targets, Tensor) else targets
         for group in self.optimizer.param_groups:
             group['lr'] = lr
         self.optimizer.zero_grad(set_to_none=True)
         for hook in self.hooks:
             hook.before_loss(model, images, targets)
         with torch.autocast(self.kind, torch.bfloat16, enabled=options.amp):
-            loss = self.task.loss(model, images, targets, self.teacher)
+            loss = self.task.loss(self.learner, images, targets, self.teacher)
         for hook in self.hooks:
             penalty = hook.penalty(model)
             if penalty is not None:
                 loss = loss + penalty
-        value = float(loss.detach())
+        value = float(self.ranks.mean(loss.detach()))
         if not math.isfinite(value):
             raise TrainingError(
                 f'loss became {value} in epoch {self.epoch + 1}, step {step + 1}; '
@@ -210,7 +223,7 @@ class _Run:
         ending = {key: value.clone() for key, value in self.model.state_dict().items()}
         for hook in self.hooks:
             hook.before_evaluation(self.model)
-        predict = torch_predict(self.model)
+        predict = self.ranks.predict(self.model)
         accuracy = self.task.evaluate(predict, 'val', self.options.batch_size).value
         self.model.load_state_dict(own)
         allowed = self.options.keep_best and all(hook.may_end(epoch) for hook in self.hooks)

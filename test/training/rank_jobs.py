@@ -1,0 +1,105 @@
+# Copyright 2026 uav_prune_perception contributors
+# SPDX-License-Identifier: Apache-2.0
+"""What `test_ranks` runs in one process and in two: ``python rank_jobs.py FOLDER``."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import torch
+
+sys.path[:0] = [str(Path(__file__).parents[1]), str(Path(__file__).parents[1] / 'methods')]
+
+from tiny_job import Quiet, classifier
+from torch import nn
+
+from uav_prune_perception.methods.driver import Driver
+from uav_prune_perception.methods.job import open_task
+from uav_prune_perception.methods.l1rr.sparsity import SparsityHook, SparsityOptions
+from uav_prune_perception.methods.registry import make_method
+from uav_prune_perception.methods.run_folder import RunFolder
+from uav_prune_perception.networks.registry import build_network
+from uav_prune_perception.training.fit import fit
+from uav_prune_perception.training.fit_options import FitOptions
+from uav_prune_perception.training.ranks import RankLost, Ranks
+from uav_prune_perception.training.task import TrainingError
+from uav_prune_perception.training.task_factory import make_task
+
+# Momentum, but no division by the gradient's own size: rounding stays rounding
+OPTIONS = FitOptions(
+    epochs=2, batch_size=8, lr=0.02, optimizer='sgd', evaluate_every=1, threads=1, clip_norm=1.0
+)
+SCENES = {'kind': 'generated_scenes', 'train': 16, 'val': 3, 'test': 1, 'width': 96, 'height': 64}
+ADASP = ('prune.method=adasp', 'train.optimizer=sgd', 'soft={epochs: 3, batch_size: 16, '
+         'optimizer: sgd, lr: 0.05}', 'prune.levels=[{kept_macs: 0.5}]')
+ACP = ('prune.method=acp', 'prune.options={mode: as_intended, particles: 3, cycles: 1, images: 4}',
+       'train.epochs=1', 'search={epochs: 1, batch_size: 16, threads: 1}',
+       'prune.levels=[{kept_macs: 0.6}]')
+
+
+def detector(seed: int = 0) -> nn.Module:
+    """A small one with initial weights."""
+    torch.manual_seed(seed)
+    return build_network('aerial_detector', classes=4, width=0.5)
+
+
+def learn(folder: Path, ranks: Ranks) -> dict[str, Any]:
+    """Sparse training with a teacher: every loss that divides by what is in the batch."""
+    model, task = detector(), make_task(SCENES)
+    hook = SparsityHook(model, SparsityOptions(strength=1e-3))
+    records = fit(
+        model, task, OPTIONS, teacher=detector(1), hooks=[hook], ranks=ranks,
+        checkpoint=folder / 'fit.pt',
+    )
+    torch.save(model.state_dict(), folder / f'weights{ranks.rank}.pt')
+    return {'loss': [r.loss for r in records], 'accuracy': [r.accuracy for r in records],
+            'kinds': sorted({type(m).__name__ for m in model.modules()})}
+
+
+def build(folder: Path, ranks: Ranks, *settings: str) -> list[dict[str, Any]]:
+    """The levels of a job."""
+    job = classifier(folder / f'made{ranks.rank}', *settings)
+    task = open_task(job, Quiet())
+    with RunFolder(folder / 'run', ranks=ranks) as run:
+        levels = Driver(job, make_method(job), task, run, Quiet()).build()
+    return [{'kept': level.plan.kept, 'val': level.val.value} for level in levels]
+
+
+def refused(ranks: Ranks) -> str:
+    """What is said of a batch that cannot be shared."""
+    try:
+        fit(detector(), make_task(SCENES), FitOptions(epochs=1, batch_size=7), ranks=ranks)
+    except TrainingError as error:
+        return str(error)
+    return ''
+
+
+def lost(ranks: Ranks) -> str:
+    """The last one leaves without a word; what do the others hear?"""
+    if ranks.rank == ranks.size - 1:
+        return ''
+    try:
+        ranks.wait()
+    except RankLost as error:
+        return str(error)
+    return ''
+
+
+def main(folder: Path) -> None:
+    """All of it; the results go to FOLDER/<rank>.json."""
+    ranks = Ranks.from_environment()
+    result = {
+        'learnt': learn(folder, ranks),
+        'adasp': build(folder / 'adasp', ranks, *ADASP),
+        'acp': build(folder / 'acp', ranks, *ACP),
+        'refused': refused(ranks) if ranks.size > 1 else '',
+        'lost': lost(ranks) if ranks.size > 1 else '',
+    }
+    (folder / f'{ranks.rank}.json').write_text(json.dumps(result))
+
+
+if __name__ == '__main__':
+    main(Path(sys.argv[1]))
