@@ -52,7 +52,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             raise
         code, message = explain(error)
         if _follower():  # bad input is bad for all, and that another one has gone it says itself
-            if code == BAD_INPUT or type(error).__name__ == 'RankLost':
+            if code == BAD_INPUT or type(error).__name__ == 'RankLostError':
                 return code
             message = f'process {os.environ["RANK"]}: {message}'
         print(f'uav-prune: error: {message}', file=sys.stderr)

@@ -75,14 +75,14 @@ def prune(
         levels = Driver(recipe, method, task, run, reporter).build()
         if ranks.first:
             run.ranks = ALONE  # what is left is no work for several
-            _write(target, levels, recipe, task, run, reporter, overwrite=overwrite)
+            _write(levels, recipe, task, run, reporter, target=target, overwrite=overwrite)
         ranks.wait()
     return open_ladder(target)
 
 
 def _write(
-    target: Path, levels: Sequence[BuiltLevel], recipe: Recipe, task: LearningTask,
-    run: RunFolder, reporter: Reporter, *, overwrite: bool,
+    levels: Sequence[BuiltLevel], recipe: Recipe, task: LearningTask, run: RunFolder,
+    reporter: Reporter, *, target: Path, overwrite: bool,
 ) -> None:
     variants = VariantMaker(recipe, task, run, reporter)
     exported = [

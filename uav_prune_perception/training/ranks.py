@@ -36,7 +36,7 @@ PATIENCE = datetime.timedelta(days=30)
 GONE = ('gloo', 'nccl', 'connection', 'socket', 'store')
 
 
-class RankLost(TrainingError):
+class RankLostError(TrainingError):
     """Another process of the job has ended. The first process to fail says why."""
 
 
@@ -268,14 +268,14 @@ def share_of_sum(value: Tensor, least: float = 0.0, nothing: float | None = None
 
 @contextlib.contextmanager
 def watching() -> Iterator[None]:
-    """Turns torch's many ways to say that another process has gone into `RankLost`."""
+    """Turns torch's many ways to say that another process has gone into `RankLostError`."""
     try:
         yield
     except RuntimeError as error:
         text = str(error).lower()
         if isinstance(error, TrainingError) or not any(word in text for word in GONE):
             raise
-        raise RankLost(
+        raise RankLostError(
             'another process of this job has ended (stopped, killed or out of memory: see what '
             'it said); start the same command again to go on'
         ) from error

@@ -17,7 +17,6 @@ import rank_jobs
 import torch
 
 
-
 def free_port() -> int:
     with socket.socket() as one:
         one.bind(('127.0.0.1', 0))

@@ -10,9 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-
-sys.path[:0] = [str(Path(__file__).parents[1]), str(Path(__file__).parents[1] / 'methods')]
-
 from tiny_job import Quiet, classifier
 from torch import nn
 
@@ -24,7 +21,7 @@ from uav_prune_perception.methods.run_folder import RunFolder
 from uav_prune_perception.networks.registry import build_network
 from uav_prune_perception.training.fit import fit
 from uav_prune_perception.training.fit_options import FitOptions
-from uav_prune_perception.training.ranks import RankLost, Ranks
+from uav_prune_perception.training.ranks import RankLostError, Ranks
 from uav_prune_perception.training.task import TrainingError
 from uav_prune_perception.training.task_factory import make_task
 
@@ -83,7 +80,7 @@ def lost(ranks: Ranks) -> str:
         return ''
     try:
         ranks.wait()
-    except RankLost as error:
+    except RankLostError as error:
         return str(error)
     return ''
 
