@@ -14,11 +14,13 @@ ONBOARD = ['numpy', 'opencv-python-headless', 'jsonschema>=3.2', 'onnxruntime', 
 # The workstation half.
 OFFLINE = [
     'torch>=2.6', 'onnx', 'onnxscript', 'safetensors', 'pydantic>=2', 'matplotlib', 'rich',
-    'pillow', 'psutil', 'scikit-learn', 'rosbags',
+    'pillow', 'psutil', 'scikit-learn', 'rosbags', 'shtab',
 ]
 # Real ROS 2 from PyPI wheels, for machines without a ROS 2 installation (x86-64).
 ROS = ['ros-rclpy[fastrtps]>=9', 'ros-sensor-msgs', 'ros-diagnostic-msgs', 'ros-std-srvs']
 TEST = ['pytest', 'pytest-timeout', 'hypothesis']
+# Curves of long runs, beside the metrics.csv that is always written.
+TENSORBOARD = ['tensorboard']
 LINT = ['ruff', 'mypy', 'import-linter', 'types-PyYAML', 'types-jsonschema']
 
 setup(
@@ -48,6 +50,7 @@ setup(
     extras_require={
         'offline': OFFLINE,
         'ros': ROS,
+        'tensorboard': TENSORBOARD,
         'test': TEST,
         'dev': [*OFFLINE, *TEST, *LINT],
     },

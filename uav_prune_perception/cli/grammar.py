@@ -10,11 +10,13 @@ from pathlib import Path
 from uav_prune_perception import __version__
 
 from . import build, profile, simulate, telemetry
+from .completion import PrintCompletion
 
 PRUNE_EXAMPLES = """\
 examples:
   uav-prune prune config/recipes/generated_scenes_detector.yaml -o scenes_ladder
   uav-prune prune my_recipe.yaml -o ladder --set train.epochs=5 --set prune.levels.1.kept_macs=0.6
+  torchrun --nproc_per_node=4 -m uav_prune_perception.cli.main prune my_recipe.yaml -o ladder
 
 What an earlier run has finished is used again; kill it at any time and start it again.
 """
@@ -33,6 +35,7 @@ def build_parser() -> argparse.ArgumentParser:
         prog='uav-prune', description='Prune a CNN into a ladder of engines.'
     )
     parser.add_argument('--version', action='version', version=f'uav-prune {__version__}')
+    parser.add_argument('--print-completion', action=PrintCompletion)
     common = argparse.ArgumentParser(add_help=False)
     common.add_argument('--debug', action='store_true', help='show tracebacks')
     commands = parser.add_subparsers(dest='command', required=True, metavar='COMMAND')
@@ -94,6 +97,9 @@ def _add_prune(
     prune.add_argument(
         '--run-folder', type=Path, metavar='FOLDER/',
         help='where finished stages lie (default: .uav_prune/<recipe>-<hash>/ beside LADDER/)',
+    )
+    prune.add_argument(
+        '--tensorboard', action='store_true', help='also write curves into the run folder'
     )
     again = prune.add_mutually_exclusive_group()
     again.add_argument(

@@ -86,6 +86,8 @@ def _follower() -> bool:
 
 
 def _run(options: argparse.Namespace) -> int:
+    if 'WORLD_SIZE' in os.environ:  # torch warns of networks that use all of their parameters
+        os.environ.setdefault('TORCH_CPP_LOG_LEVEL', 'ERROR')
     module, function = COMMANDS[options.command]
     run = getattr(importlib.import_module(f'.{module}', __package__), function)
     return int(run(options))

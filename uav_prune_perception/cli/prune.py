@@ -5,7 +5,6 @@
 from __future__ import annotations
 
 import argparse
-import os
 
 from rich.console import Console
 
@@ -25,9 +24,6 @@ def run_prune(options: argparse.Namespace) -> int:
     recipe = load_recipe(options.recipe, options.assignments)
     target = options.output.expanduser().absolute()
     check_target(target, overwrite=options.overwrite)
-    if 'WORLD_SIZE' in os.environ:
-        # torch warns of every network all of whose parameters are used
-        os.environ.setdefault('TORCH_CPP_LOG_LEVEL', 'ERROR')
     # After the quick checks: torch takes seconds to import, and a typing error should not.
     from uav_prune_perception.methods.job import prune
     from uav_prune_perception.training.ranks import Ranks
@@ -38,7 +34,7 @@ def run_prune(options: argparse.Namespace) -> int:
     with Ranks.from_environment() as ranks, reporter(console, first=ranks.first) as shown:
         ladder = prune(
             recipe, target, shown, run_folder=options.run_folder, fresh=options.fresh,
-            overwrite=options.overwrite, ranks=ranks,
+            overwrite=options.overwrite, ranks=ranks, tensorboard=options.tensorboard,
         )
     if not ranks.first:
         return 0

@@ -4,11 +4,11 @@
 
 from __future__ import annotations
 
-import colorsys
-
 import cv2
 import numpy as np
 from numpy.typing import NDArray
+
+from uav_prune_perception.onboard.drawing import class_color
 
 from .annotations import AnnotatedPicture, AnnotatedSet
 from .detection_folder import read_upright
@@ -48,12 +48,6 @@ def _chosen(
     return [pictures[index] for index in varied[:count]]
 
 
-def color_of(label: int, count: int) -> tuple[int, int, int]:
-    """A colour of its own for each class, BGR."""
-    red, green, blue = colorsys.hsv_to_rgb(label / max(count, 1), 0.9, 0.95)
-    return int(blue * 255), int(green * 255), int(red * 255)
-
-
 def _cell(picture: AnnotatedPicture, split: str, found: AnnotatedSet) -> NDArray[np.uint8]:
     width, height = CELL
     cell = np.full((height + CAPTION + GAP, width + GAP, 3), 255, np.uint8)
@@ -65,7 +59,7 @@ def _cell(picture: AnnotatedPicture, split: str, found: AnnotatedSet) -> NDArray
     size = (max(1, round(picture.width * scale)), max(1, round(picture.height * scale)))
     small = np.ascontiguousarray(cv2.resize(image, size, interpolation=cv2.INTER_AREA))
     marks = [(box, GREY) for box in picture.ignore] + [
-        (box, color_of(int(label), len(found.classes)))
+        (box, class_color(int(label)))
         for box, label in zip(picture.boxes, picture.labels, strict=True)
     ]
     for box, color in marks:
@@ -86,7 +80,7 @@ def _legend(classes: tuple[str, ...], width: int) -> NDArray[np.uint8]:
     strip = np.full((lines * 22 + 6, width, 3), 255, np.uint8)
     for label, name in enumerate(classes):
         x, y = (label % per_row) * 160 + 4, (label // per_row) * 22 + 4
-        cv2.rectangle(strip, (x, y), (x + 14, y + 14), color_of(label, len(classes)), -1)
+        cv2.rectangle(strip, (x, y), (x + 14, y + 14), class_color(label), -1)
         cv2.putText(
             strip, name[:18], (x + 20, y + 12), cv2.FONT_HERSHEY_SIMPLEX, 0.42, (0, 0, 0), 1,
             cv2.LINE_AA,

@@ -57,6 +57,7 @@ def write_ladder(
     recipe: dict[str, Any],
     device: str,
     profiles: Mapping[tuple[str, str], DeviceProfile],
+    training: Sequence[Mapping[str, Any]] = (),
     overwrite: bool = False,
 ) -> Ladder:
     """Copy the files and write ladder.json; the folder appears whole or not at all.
@@ -73,6 +74,7 @@ def write_ladder(
             'created': datetime.datetime.now(datetime.timezone.utc).isoformat(timespec='seconds'),
             'method': method, 'seed': seed, 'recipe': recipe,
             'data_sha256': task.data_sha256, 'packages': package_versions(),
+            'training': [dict(curve) for curve in training],
         },
     )
     with writer:

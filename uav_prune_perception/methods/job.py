@@ -44,6 +44,7 @@ def prune(
     fresh: bool = False,
     overwrite: bool = False,
     ranks: Ranks = ALONE,
+    tensorboard: bool = False,
 ) -> Ladder:
     """Do all that a recipe asks.
 
@@ -57,6 +58,7 @@ def prune(
         overwrite: replace an existing ladder.
         ranks: processes that each call this with the same arguments and see the same folders;
             they learn and search together, and the first does the rest.
+        tensorboard: write curves for TensorBoard into the run folder.
 
     Raises:
         LadderError, RecipeError, MethodError, ChannelError: bad input, found as early as it can
@@ -71,7 +73,8 @@ def prune(
     task.test_reads.limit = len(recipe.prune.levels) * len(recipe.export.precisions)
     key = base_key(recipe, task)
     folder = Path(run_folder) if run_folder else target.parent / RUNS / f'{recipe.name}-{key}'
-    with RunFolder(folder, fresh=fresh, ranks=ranks) as run:
+    with RunFolder(folder, fresh=fresh, ranks=ranks, tensorboard=tensorboard) as run:
+        run.log.begin(recipe.document(), ranks.size)
         levels = Driver(recipe, method, task, run, reporter).build()
         if ranks.first:
             run.ranks = ALONE  # what is left is no work for several
@@ -93,7 +96,7 @@ def _write(
     write_ladder(
         target, exported, name=recipe.name, task=task, method=recipe.prune.method,
         seed=recipe.seed, recipe=recipe.document(), device=device_name(),
-        profiles=profiles, overwrite=overwrite,
+        profiles=profiles, training=run.log.curves(run.asked), overwrite=overwrite,
     )
 
 

@@ -18,6 +18,8 @@ from typing import Any
 from uav_prune_perception.ladder.durable import flush
 from uav_prune_perception.training.ranks import ALONE, Ranks
 
+from .run_log import RunLog
+
 MARK = 'run.json'
 STAGE = 'stage.json'
 
@@ -44,15 +46,23 @@ class RunFolder:
         fresh: throw away what earlier runs have finished.
         ranks: the job's processes, which all see the folder. The first writes, and says what is
             there; the others wait for it.
+        tensorboard: see `RunLog`.
+
+    Attributes:
+        log: of what happens.
+        asked: the stages that this run needs, as far as it got.
 
     Raises:
         RunFolderError: the folder holds something else, or another run uses it.
     """
 
     def __init__(
-        self, folder: str | Path, *, fresh: bool = False, ranks: Ranks = ALONE
+        self, folder: str | Path, *, fresh: bool = False, ranks: Ranks = ALONE,
+        tensorboard: bool = False,
     ) -> None:
         self.path, self.ranks = Path(folder).expanduser().absolute(), ranks
+        self.log = RunLog(self.path, writes=ranks.first, tensorboard=tensorboard)
+        self.asked: dict[str, None] = {}
         self._lock: int | None = None
         if ranks.first:
             self._claim()
@@ -76,6 +86,7 @@ class RunFolder:
 
     def stage(self, name: str, key: str) -> Path | None:
         """The folder of a finished stage, or None."""
+        self.asked[f'{name}-{key}'] = None
         folder = self.path / f'{name}-{key}'
         return folder if self.ranks.decide((folder / STAGE).is_file) else None
 

@@ -150,6 +150,8 @@ class Stages:
         fit(
             model, self.task, options, progress=partial(_tell, self.reporter),
             checkpoint=checkpoint, teacher=teacher, hooks=hooks, ranks=self.run.ranks,
+            on_epoch=partial(self.run.log.epoch, '-'.join(training.stage), training.title)
+            if resumable else None,
         )
         model.to('cpu')
         if teacher is not None:

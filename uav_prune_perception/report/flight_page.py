@@ -11,8 +11,9 @@ from collections.abc import Iterator
 from uav_prune_perception.ladder import Ladder
 
 from .flight_record import FlightRecord
+from .ladder_plots import pareto_plots
 from .page import cards, heading, image, page, table
-from .plots import flight_plot, ladder_plot
+from .plots import flight_plot
 
 
 def flight_page(ladder: Ladder, record: FlightRecord) -> str:
@@ -68,7 +69,8 @@ def _parts(ladder: Ladder, record: FlightRecord) -> Iterator[str]:
         wide=4,
     )
     yield heading('The ladder', 'Accuracy is that of the exported file on the test split.')
-    yield ladder_plot(ladder, record.device)
+    device = record.device if all(record.device in one.profiles for one in ladder.levels) else ''
+    yield pareto_plots([ladder], device)
     yield _ladder_table(ladder, record)
     if record.samples:
         yield heading('What the camera saw', 'One frame at each level that flew.')

@@ -12,7 +12,7 @@ import yaml
 from uav_prune_perception.ladder import Ladder
 
 from .ladder_figures import class_table, common_device, level_table
-from .ladder_plots import pareto_plot, width_plot
+from .ladder_plots import pareto_plots, training_plots, width_plot
 from .level_pictures import LevelPicture
 from .page import cards, heading, image, page, table
 
@@ -61,7 +61,7 @@ def _parts(
     if device:
         lead += f' Latency on {_engine(ladders[0], device)}.'
     yield heading('Levels', lead)
-    yield pareto_plot(ladders, device)
+    yield pareto_plots(ladders, device)
     levels = level_table(ladders, device)
     yield table(levels.head, levels.rows)
     for ladder in ladders:
@@ -74,6 +74,10 @@ def _parts(
         if drawn:
             yield heading(f'{prefix}What was cut', 'Channels that each level keeps in each group.')
             yield drawn
+        curves = training_plots(ladder)
+        if curves:
+            yield heading(f'{prefix}How it learnt', 'Loss of each epoch, and accuracy on val.')
+            yield curves
     if pictures:
         yield heading('The same pictures at every level', 'As the onboard pipeline sees them.')
         for row in pictures:
@@ -117,7 +121,8 @@ def _origin(ladder: Ladder) -> str:
     packages = ', '.join(f'{name} {version}' for name, version in facts['packages'].items())
     return (
         f'{ladder.name}: method {facts["method"]}, seed {facts["seed"]}, made {facts["created"]}, '
-        f'data sha256 {facts["data_sha256"][:16]}; {packages}.'
+        f'data sha256 {facts["data_sha256"][:16]}; {packages}'
+        f'{"; commit " + facts["commit"] if facts.get("commit") else ""}.'
     )
 
 

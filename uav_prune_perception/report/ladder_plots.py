@@ -5,40 +5,90 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import matplotlib.pyplot as plt
 
-from uav_prune_perception.ladder import Ladder
+from uav_prune_perception.ladder import Ladder, Level
 
 from .ladder_figures import widths
+from .page import plots
 from .plots import STYLE, level_colours, to_svg
 
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
 LINES = ('#23395d', '#c0392b', '#1f7a4d', '#b8860b', '#5b4b8a', '#0e7c86')
+SMALL, WIDE = 4.6, 5.6  # inches: text stays readable on a phone's 390 pixels
 BAR = 0.17  # inches for each group's bars
 
 
-def pareto_plot(ladders: Sequence[Ladder], device: str) -> str:
-    """Accuracy against MACs, and against latency on ``device`` where there is one."""
-    with plt.rc_context(STYLE):
-        figure, axes = plt.subplots(1, 2 if device else 1, figsize=(8, 3.2), squeeze=False)
-        for ladder, color in zip(ladders, LINES * len(ladders), strict=False):
-            accuracy = [level.accuracy.value for level in ladder.levels]
-            across = [[level.macs / 1e6 for level in ladder.levels]]
-            if device:
-                across.append([level.profiles[device].latency_ms_p50 for level in ladder.levels])
-            for axis, x in zip(axes[0], across, strict=True):
-                axis.plot(x, accuracy, color=color, marker='o', ms=5, label=ladder.name)
-        axes[0][0].set(xlabel='million MACs per frame', title='Accuracy against work')
-        axes[0][0].set_ylabel(ladders[0].levels[0].accuracy.metric)
-        if device:
-            axes[0][1].set(xlabel='p50 ms per frame', title='Accuracy against measured latency')
-        for axis in axes[0]:
-            axis.set_xlim(left=0)
-            axis.margins(y=0.15)
-            axis.set_ylim(bottom=0)
-        figure.subplots_adjust(wspace=0.3)
-        axes[0][0].legend(loc='lower right', fontsize=8)
-        return to_svg(figure)
+def pareto_plots(ladders: Sequence[Ladder], device: str) -> str:
+    """Accuracy against MACs, and against latency on ``device`` where there is one.
+
+    Of one ladder every level has its name and colour; several have a line each.
+    """
+    across = {('Accuracy against work', 'million MACs per frame'): _macs}
+    if device:
+        across['Accuracy against measured latency', 'p50 ms per frame'] = _latency
+    drawings = []
+    for (title, unit), value in across.items():
+        with plt.rc_context(STYLE):
+            figure, axes = plt.subplots(figsize=(SMALL, 3.0))
+            for ladder, line in zip(ladders, LINES * len(ladders), strict=False):
+                _draw_ladder(axes, ladder, [value(level, device) for level in ladder.levels],
+                             '' if len(ladders) == 1 else line)
+            axes.set(title=title, xlabel=unit, ylabel=ladders[0].levels[0].accuracy.metric)
+            axes.margins(x=0.12, y=0.2)
+            axes.set_xlim(left=0)
+            if len(ladders) > 1:
+                axes.set_ylim(bottom=0)
+                axes.legend(loc='lower right', fontsize=8)
+            drawings.append(to_svg(figure))
+    return plots(drawings)
+
+
+def _macs(level: Level, device: str) -> float:
+    return level.macs / 1e6
+
+
+def _latency(level: Level, device: str) -> float:
+    return level.profiles[device].latency_ms_p50
+
+
+def _draw_ladder(axes: Axes, ladder: Ladder, x: list[float], line: str) -> None:
+    y = [level.accuracy.value for level in ladder.levels]
+    if line:
+        axes.plot(x, y, color=line, marker='o', ms=5, label=ladder.name)
+        return
+    axes.plot(x, y, color='#c3cad1', zorder=1)
+    colours = level_colours([level.name for level in ladder.levels])
+    for level, a, b in zip(ladder.levels, x, y, strict=True):
+        axes.scatter(a, b, s=70, color=colours[level.name], zorder=2)
+        axes.annotate(level.name, (a, b), textcoords='offset points', xytext=(0, 8), ha='center')
+
+
+def training_plots(ladder: Ladder) -> str:
+    """Loss and accuracy of every training run that led to the ladder; '' where none is known."""
+    curves = [c for c in ladder.provenance.get('training', []) if len(c['loss']) > 1]
+    if not curves:
+        return ''
+    drawings = []
+    for key, title in (('loss', 'Loss'), ('accuracy', 'Accuracy on val')):
+        shown = [(c['phase'], [(i, v) for i, v in enumerate(c[key], 1) if v is not None])
+                 for c in curves]
+        if not any(points for _, points in shown):
+            continue
+        with plt.rc_context(STYLE):
+            figure, axes = plt.subplots(figsize=(SMALL, 3.0))
+            for index, (phase, points) in enumerate(shown):
+                if points:
+                    axes.plot(*zip(*points, strict=True), color=LINES[index % len(LINES)],
+                              marker='o', ms=2.5, lw=1.2, label=phase)
+            axes.set(title=title, xlabel='epoch')
+            axes.legend(fontsize=7)
+            drawings.append(to_svg(figure))
+    return plots(drawings)
 
 
 def width_plot(ladder: Ladder) -> str:
@@ -50,7 +100,7 @@ def width_plot(ladder: Ladder) -> str:
     names = list(dense)
     colours = level_colours([level.name for level in ladder.levels])
     with plt.rc_context(STYLE):
-        figure, axis = plt.subplots(figsize=(8, 1.0 + BAR * 1.6 * len(names)))
+        figure, axis = plt.subplots(figsize=(WIDE, 1.0 + BAR * 1.6 * len(names)))
         rows = range(len(names))
         axis.barh(rows, [dense[name] for name in names], color='#e6e8eb', height=0.85,
                   label='dense')

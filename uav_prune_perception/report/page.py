@@ -43,6 +43,11 @@ def table(head: Sequence[str], rows: Iterable[Sequence[str]], *, wide: int | Non
     return f'<div class="scroll"><table>{"".join(lines)}</table></div>'
 
 
+def plots(drawings: Sequence[str]) -> str:
+    """SVG drawings side by side, or one below the other on a phone."""
+    return f'<div class="plots">{"".join(f"<div>{one}</div>" for one in drawings)}</div>'
+
+
 def image(jpeg_base64: str, caption: str) -> str:
     """An embedded JPEG with a caption."""
     text = html.escape(caption)

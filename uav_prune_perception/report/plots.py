@@ -19,8 +19,6 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-    from uav_prune_perception.ladder import Ladder
-
     from .flight_record import FlightRecord
 
 STYLE: Any = {
@@ -47,35 +45,6 @@ def to_svg(figure: Figure) -> str:
     svg = text.getvalue()
     svg = svg[svg.index('<svg'):]
     return re.sub(r'(<svg[^>]*?) width="[^"]*"( [^>]*?)? height="[^"]*"', r'\1\2', svg, count=1)
-
-
-def ladder_plot(ladder: Ladder, device: str) -> str:
-    """Accuracy against MACs and against measured latency on ``device``, one dot per level."""
-    colours = level_colours([level.name for level in ladder.levels])
-    with plt.rc_context(STYLE):
-        measured = all(device in level.profiles for level in ladder.levels)
-        figure, axes = plt.subplots(1, 2 if measured else 1, figsize=(8, 2.9), squeeze=False)
-        accuracy = [level.accuracy.value for level in ladder.levels]
-        macs = [level.macs / 1e6 for level in ladder.levels]
-        _dots(axes[0][0], macs, accuracy, ladder, colours)
-        axes[0][0].set(title='Accuracy against work', xlabel='million MACs per frame')
-        axes[0][0].set_ylabel(f'{ladder.levels[0].accuracy.metric} (test)')
-        if measured:
-            latency = [level.profiles[device].latency_ms_p50 for level in ladder.levels]
-            _dots(axes[0][1], latency, accuracy, ladder, colours)
-            axes[0][1].set(title='Accuracy against measured latency', xlabel='p50 ms per frame')
-        return to_svg(figure)
-
-
-def _dots(
-    axes: Axes, x: list[float], y: list[float], ladder: Ladder, colours: dict[str, str]
-) -> None:
-    axes.plot(x, y, color='#c3cad1', zorder=1)
-    for level, a, b in zip(ladder.levels, x, y, strict=True):
-        axes.scatter(a, b, s=70, color=colours[level.name], zorder=2)
-        axes.annotate(level.name, (a, b), textcoords='offset points', xytext=(0, 8), ha='center')
-    axes.margins(x=0.15, y=0.25)
-    axes.set_xlim(left=0)
 
 
 def flight_plot(record: FlightRecord, names: list[str]) -> str:

@@ -80,6 +80,7 @@ def fit(
     teacher: nn.Module | None = None,
     hooks: Sequence[FitHook] = (),
     ranks: Ranks = ALONE,
+    on_epoch: Callable[[EpochRecord], None] | None = None,
 ) -> list[EpochRecord]:
     """Train ``model`` in place; it ends in evaluation mode.
 
@@ -94,6 +95,7 @@ def fit(
         hooks: additions of a pruning method; every process has its own, and they do the same.
         ranks: processes that each call this with the same arguments and learn a part of every
             batch. The result is that of one process, up to rounding. Only the first writes.
+        on_epoch: called after every epoch, before its checkpoint is written.
 
     Returns:
         One record for each epoch, those before a resume included.
@@ -109,7 +111,7 @@ def fit(
         )
         with ranks.learning(model) as run.learner:
             while run.epoch < options.epochs:
-                run.one_epoch(progress)
+                run.one_epoch(progress, on_epoch)
         return run.finish()
 
 
@@ -148,7 +150,11 @@ class _Run:
         if checkpoint is not None:
             self._resume(load_checkpoint(checkpoint, self._fingerprint()))
 
-    def one_epoch(self, progress: Callable[[FitProgress], None] | None) -> None:
+    def one_epoch(
+        self,
+        progress: Callable[[FitProgress], None] | None,
+        on_epoch: Callable[[EpochRecord], None] | None,
+    ) -> None:
         options, epoch = self.options, self.epoch
         generator = torch.Generator().manual_seed(_epoch_seed(options.seed, epoch))
         # Dropout and the like; other pictures in other processes, so other chance
@@ -173,6 +179,8 @@ class _Run:
         self.history.append(record)
         self.epoch += 1
         self.ranks.check_same(self.model)
+        if on_epoch is not None:
+            on_epoch(record)
         if self.checkpoint is not None and self.ranks.first:
             save_checkpoint(self.checkpoint, self._state())
 
