@@ -97,7 +97,7 @@ def test_page_is_self_contained_and_says_why() -> None:
     assert '<script' not in text
     for svg in re.findall(r'<svg.*?</svg>', text, flags=re.DOTALL):
         ET.fromstring(svg)  # well-formed
-    assert text.count('<svg') == 2
+    assert text.count('<svg') == 3
 
 
 def test_words_from_the_node_are_escaped() -> None:

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import dataclasses
+import html
 import json
 import re
 import shutil
@@ -93,20 +94,35 @@ def test_report_and_compare_from_the_command_line(ladder, tmp_path, capsys):
     assert 'no.png: no picture' in errors
 
 
+PHONE = 390  # pixels; Chromium's own window cannot be so narrow, a frame in it can
+FRAME = """<body style="margin:0; background:lime">
+<iframe style="width:390px; height:1600px; border:0; background:white" srcdoc="{page}"></iframe>
+<script>addEventListener('load', () => {{
+  const page = document.querySelector('iframe').contentDocument.documentElement
+  if (page.scrollWidth > {phone}) document.body.style.background = 'red'
+}})</script></body>"""
+
+
 @pytest.mark.skipif(CHROMIUM is None, reason='needs Chromium')
 @pytest.mark.slow
-def test_a_browser_shows_it_without_a_complaint(ladder, tmp_path):
+def test_a_phone_shows_it_without_a_complaint_and_without_scrolling_sideways(ladder, tmp_path):
+    curves = [{'phase': 'training', 'loss': [2.0, 1.0, 0.5], 'accuracy': [None, 0.4, 0.5]}]
+    learnt = dataclasses.replace(
+        ladder, provenance={**ladder.provenance, 'training': curves, 'commit': 'f' * 40}
+    )
+    text = ladder_page([learnt, learnt])
+    assert text.count('Accuracy on val') == 2
     page, shot = tmp_path / 'page.html', tmp_path / 'shot.png'
-    page.write_text(ladder_page([ladder, ladder]))
+    page.write_text(FRAME.format(page=html.escape(text), phone=PHONE))
     done = subprocess.run(
         [CHROMIUM, '--headless', '--no-sandbox', '--disable-gpu', '--disable-quic',
          '--no-first-run', '--disable-background-networking', '--disable-component-update',
-         '--disable-sync', '--enable-logging=stderr', '--v=0',
+         '--disable-sync', '--enable-logging=stderr', '--v=0', '--hide-scrollbars',
          f'--user-data-dir={tmp_path / "profile"}', f'--screenshot={shot}',
-         '--window-size=390,1600', page.as_uri()],
+         '--window-size=600,1600', page.as_uri()],
         capture_output=True, text=True, timeout=120, check=False,
     )
     assert 'CONSOLE' not in done.stderr
     picture = cv2.imread(str(shot))
-    assert picture.shape[1] == 390  # a phone's width
-    assert picture[:400].std() > 15  # a heading, a drawing: not a blank page
+    assert picture[800, 500].tolist() == [0, 255, 0], 'the page is wider than a phone'
+    assert picture[:400, :PHONE].std() > 15  # a heading, a drawing: not a blank page

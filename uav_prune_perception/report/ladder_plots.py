@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 LINES = ('#23395d', '#c0392b', '#1f7a4d', '#b8860b', '#5b4b8a', '#0e7c86')
-SMALL, WIDE = 4.6, 5.6  # inches: text stays readable on a phone's 390 pixels
+SMALL, WIDE = 4.6, 4.2  # inches: text stays readable on a phone's 390 pixels
 BAR = 0.17  # inches for each group's bars
 
 
@@ -109,7 +109,7 @@ def width_plot(ladder: Ladder) -> str:
             if found:
                 axis.barh(rows, [found.get(name, (dense[name], 0))[0] for name in names],
                           color=colours[level.name], height=0.85, label=level.name)
-        axis.set_yticks(rows, names, fontsize=7)
+        axis.set_yticks(rows, names, fontsize=7.5)
         axis.invert_yaxis()
         axis.set_xlabel('channels')
         axis.margins(y=0.01)

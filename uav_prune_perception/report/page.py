@@ -31,16 +31,21 @@ def cards(items: Sequence[tuple[str, str]]) -> str:
     return f'<div class="cards">{"".join(inner)}</div>'
 
 
+MANY = 5  # columns; on a phone the rows of such a table stand below each other
+
+
 def table(head: Sequence[str], rows: Iterable[Sequence[str]], *, wide: int | None = None) -> str:
     """A table; first column left, others right; column ``wide`` wraps. Cells are escaped."""
     lines = []
     for tag, row in [('th', head), *(('td', row) for row in rows)]:
         cells = []
-        for index, cell in enumerate(row):
+        for index, (name, cell) in enumerate(zip(head, row, strict=True)):
             kind = ' class="reason"' if index == wide else ''
-            cells.append(f'<{tag}{kind}>{html.escape(cell)}</{tag}>')
+            label = f' data-head="{html.escape(name)}"' if tag == 'td' else ''
+            cells.append(f'<{tag}{kind}{label}>{html.escape(cell)}</{tag}>')
         lines.append(f'<tr>{"".join(cells)}</tr>')
-    return f'<div class="scroll"><table>{"".join(lines)}</table></div>'
+    kind = ' class="many"' if len(head) >= MANY else ''
+    return f'<div class="scroll"><table{kind}>{"".join(lines)}</table></div>'
 
 
 def plots(drawings: Sequence[str]) -> str:
