@@ -57,7 +57,7 @@ setup(
     entry_points={
         'console_scripts': [
             'uav-prune = uav_prune_perception.cli.main:main',
-            'perception_node = uav_prune_perception.ros.perception_node:main',
+            'perception_node = uav_prune_perception.ros.start:main',
         ],
     },
 )

@@ -1,19 +1,23 @@
 # Copyright 2026 uav_prune_perception contributors
 # SPDX-License-Identifier: Apache-2.0
-"""Launch the perception node, and configure and activate it.
+r"""Launch the perception node, and configure and activate it.
 
 ros2 launch uav_prune_perception perception.launch.py ladder:=/path/to/ladder image_topic:=/cam
+ros2 launch uav_prune_perception perception.launch.py ladder:=/path/to/ladder \
+    cameras:=front=/cam0/image_raw,down=/cam1/image_raw
 """
 
 from __future__ import annotations
 
 import os
+from typing import Any
 
 from ament_index_python.packages import get_package_share_directory
-from launch import LaunchDescription
+from launch import LaunchContext, LaunchDescription, LaunchDescriptionEntity
 from launch.actions import (
     DeclareLaunchArgument,
     EmitEvent,
+    OpaqueFunction,
     RegisterEventHandler,
     SetEnvironmentVariable,
 )
@@ -33,103 +37,124 @@ PACKAGE = 'uav_prune_perception'
 def generate_launch_description() -> LaunchDescription:
     """The node with its arguments; ``ros2 launch -s`` lists them."""
     config = os.path.join(get_package_share_directory(PACKAGE), 'config')
-
-    namespace = LaunchConfiguration('namespace')
-    ladder = LaunchConfiguration('ladder')
-    params_file = LaunchConfiguration('params_file')
-    image_topic = LaunchConfiguration('image_topic')
-    battery_topic = LaunchConfiguration('battery_topic')
-    board_topic = LaunchConfiguration('board_topic')
-    use_sim_time = LaunchConfiguration('use_sim_time')
-    autostart = LaunchConfiguration('autostart')
-    respawn = LaunchConfiguration('respawn')
-    log_level = LaunchConfiguration('log_level')
-    fastdds_profile = LaunchConfiguration('fastdds_profile')
-
-    declare_namespace = DeclareLaunchArgument(
-        'namespace', default_value='', description='Namespace of the node and its topics.'
-    )
-    declare_ladder = DeclareLaunchArgument(
-        'ladder', description='Folder of the ladder to fly (parameter ladder.path).'
-    )
-    declare_params_file = DeclareLaunchArgument(
-        'params_file', default_value=os.path.join(config, 'perception.yaml'),
-        description='YAML file with the parameters of the node.',
-    )
-    declare_image_topic = DeclareLaunchArgument(
-        'image_topic', default_value='image',
-        description='Camera topic; with input.transport compressed, "/compressed" is added.',
-    )
-    declare_battery_topic = DeclareLaunchArgument(
-        'battery_topic', default_value='battery_state',
-        description='sensor_msgs/BatteryState topic (mavros: /mavros/battery).',
-    )
-    declare_board_topic = DeclareLaunchArgument(
-        'board_topic', default_value='board_state',
-        description='DiagnosticArray topic with power_w, temperature_c, load of the computer.',
-    )
-    declare_use_sim_time = DeclareLaunchArgument(
-        'use_sim_time', default_value='false', description='Take the time from /clock.'
-    )
-    declare_autostart = DeclareLaunchArgument(
-        'autostart', default_value='true',
-        description='Configure and activate the node; false leaves that to a lifecycle manager.',
-    )
-    declare_respawn = DeclareLaunchArgument(
-        'respawn', default_value='false', description='Start the node again when it ends.'
-    )
-    declare_log_level = DeclareLaunchArgument(
-        'log_level', default_value='info', description='debug, info, warn, error or fatal.'
-    )
     # A profile that the user has set already is the user's business.
-    declare_fastdds_profile = DeclareLaunchArgument(
-        'fastdds_profile',
-        default_value=os.environ.get(
-            'FASTDDS_DEFAULT_PROFILES_FILE', os.path.join(config, 'fastdds_shm.xml')
-        ),
-        description='Fast DDS profile, by default one that large images get through with; the '
-        'camera driver needs it, too. none = leave it to Fast DDS.',
+    profile = os.environ.get(
+        'FASTDDS_DEFAULT_PROFILES_FILE', os.path.join(config, 'fastdds_shm.xml')
     )
+    fastdds_profile = LaunchConfiguration('fastdds_profile')
+    argument = DeclareLaunchArgument
+    return LaunchDescription([
+        argument('namespace', default_value='', description='Of the node and its topics.'),
+        argument(
+            'ladder', default_value='',
+            description='Folder of the ladder to fly; empty = ladder.path in params_file.',
+        ),
+        argument(
+            'params_file', default_value=os.path.join(config, 'perception.yaml'),
+            description='YAML file with the parameters of the node.',
+        ),
+        argument(
+            'image_topic', default_value='image',
+            description='Camera topic; with input.transport compressed, "/compressed" is added.',
+        ),
+        argument(
+            'cameras', default_value='',
+            description='Cameras that share the engine, as name=topic,name=topic; a name alone '
+            'listens to "<name>/image". Empty = one camera, on image_topic.',
+        ),
+        argument(
+            'transport', default_value='', choices=['', 'raw', 'compressed'],
+            description='Of the images; empty = input.transport in params_file.',
+        ),
+        argument(
+            'battery_topic', default_value='battery_state',
+            description='sensor_msgs/BatteryState topic (mavros: /mavros/battery).',
+        ),
+        argument(
+            'board_topic', default_value='board_state',
+            description='DiagnosticArray topic with power_w, temperature_c, load of the computer.',
+        ),
+        argument(
+            'use_sim_time', default_value='false', choices=['true', 'false', 'True', 'False'],
+            description='Take the time from /clock.',
+        ),
+        argument(
+            'autostart', default_value='true',
+            description='Configure and activate the node; false leaves that to a lifecycle '
+            'manager.',
+        ),
+        argument(
+            'respawn', default_value='false', description='Start the node again when it ends.'
+        ),
+        argument(
+            'log_level', default_value='info', description='debug, info, warn, error or fatal.'
+        ),
+        argument(
+            'fastdds_profile', default_value=profile,
+            description='Fast DDS profile, by default one that large images get through with; '
+            'the camera driver needs it, too. none = leave it to Fast DDS.',
+        ),
+        SetEnvironmentVariable('RCUTILS_LOGGING_BUFFERED_STREAM', '1'),
+        SetEnvironmentVariable(
+            'FASTDDS_DEFAULT_PROFILES_FILE', fastdds_profile,
+            condition=IfCondition(
+                PythonExpression(["'", fastdds_profile, "' not in ('', 'none')"])
+            ),
+        ),
+        OpaqueFunction(function=_node),
+    ])
 
-    buffered_log = SetEnvironmentVariable('RCUTILS_LOGGING_BUFFERED_STREAM', '1')
-    set_profile = SetEnvironmentVariable(
-        'FASTDDS_DEFAULT_PROFILES_FILE', fastdds_profile,
-        condition=IfCondition(
-            PythonExpression(["'", fastdds_profile, "' not in ('', 'none')"])
-        ),
-    )
+
+def _node(context: LaunchContext) -> list[LaunchDescriptionEntity]:
+    """The node as the arguments say, and the events that configure and activate it."""
+    def said(name: str) -> str:
+        return context.perform_substitution(LaunchConfiguration(name)).strip()
+
+    cameras = _cameras(said('cameras'))
+    parameters: dict[str, Any] = {
+        'use_sim_time': ParameterValue(LaunchConfiguration('use_sim_time'), value_type=bool)
+    }
+    if said('ladder'):
+        parameters['ladder.path'] = ParameterValue(said('ladder'), value_type=str)
+    if said('transport'):
+        parameters['input.transport'] = said('transport')
+    if cameras:
+        parameters['cameras'] = list(cameras)
+    topics = {f'{name}/image': topic for name, topic in cameras.items() if topic}
+    if not cameras:
+        topics['image'] = said('image_topic')
+    remappings = []
+    for ours, theirs in topics.items():
+        base = theirs.removesuffix('/compressed')
+        remappings += [(ours, base), (f'{ours}/compressed', f'{base}/compressed')]
     node = LifecycleNode(
         package=PACKAGE,
         executable='perception_node',
         name='perception',
-        namespace=namespace,
+        namespace=LaunchConfiguration('namespace'),
         parameters=[
-            ParameterFile(params_file, allow_substs=True),
-            {
-                'ladder.path': ParameterValue(ladder, value_type=str),
-                'use_sim_time': ParameterValue(use_sim_time, value_type=bool),
-            },
+            ParameterFile(LaunchConfiguration('params_file'), allow_substs=True), parameters,
         ],
         remappings=[
-            ('image', image_topic),
-            ('image/compressed', [image_topic, '/compressed']),
-            ('battery_state', battery_topic),
-            ('board_state', board_topic),
+            *remappings,
+            ('battery_state', said('battery_topic')),
+            ('board_state', said('board_topic')),
         ],
-        arguments=['--ros-args', '--log-level', log_level],
-        respawn=respawn,
+        arguments=['--ros-args', '--log-level', said('log_level')],
+        respawn=LaunchConfiguration('respawn'),
         respawn_delay=2.0,
         output='screen',
         emulate_tty=True,
     )
     # By events: LifecycleNode(autostart=...) does not exist on Humble. After a respawn the
     # process start configures it again.
+    autostart = IfCondition(LaunchConfiguration('autostart'))
     configure = RegisterEventHandler(
         OnProcessStart(
             target_action=node,
             on_start=[_change_state(node, Transition.TRANSITION_CONFIGURE)],
         ),
-        condition=IfCondition(autostart),
+        condition=autostart,
     )
     activate = RegisterEventHandler(
         OnStateTransition(
@@ -138,22 +163,15 @@ def generate_launch_description() -> LaunchDescription:
             goal_state='inactive',
             entities=[_change_state(node, Transition.TRANSITION_ACTIVATE)],
         ),
-        condition=IfCondition(autostart),
+        condition=autostart,
     )
+    return [configure, activate, node]
 
-    ld = LaunchDescription()
-    for declaration in (
-        declare_namespace, declare_ladder, declare_params_file, declare_image_topic,
-        declare_battery_topic, declare_board_topic, declare_use_sim_time, declare_autostart,
-        declare_respawn, declare_log_level, declare_fastdds_profile,
-    ):
-        ld.add_action(declaration)
-    ld.add_action(buffered_log)
-    ld.add_action(set_profile)
-    ld.add_action(configure)
-    ld.add_action(activate)
-    ld.add_action(node)
-    return ld
+
+def _cameras(text: str) -> dict[str, str]:
+    """Name to topic ('' = not remapped) of ``name=topic,name``."""
+    pairs = (item.strip().partition('=') for item in text.split(',') if item.strip())
+    return {name.strip(): topic.strip() for name, _, topic in pairs}
 
 
 def _change_state(node: LifecycleNode, transition: int) -> EmitEvent:

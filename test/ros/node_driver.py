@@ -230,7 +230,7 @@ class NodeProcess:
     ) -> None:
         self.name, self.log = name, log
         command = [
-            sys.executable, '-m', 'uav_prune_perception.ros.perception_node',
+            sys.executable, '-m', 'uav_prune_perception.ros.start',
             '--ros-args', '-r', f'__node:={name}', '-r', f'__ns:={namespace or "/"}',
         ]
         for remap in remaps:

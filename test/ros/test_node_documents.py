@@ -126,8 +126,9 @@ def test_launch_file_describes_every_argument():
         for entity in description.entities if isinstance(entity, DeclareLaunchArgument)
     }
     expected = {
-        'namespace', 'ladder', 'params_file', 'image_topic', 'battery_topic', 'board_topic',
-        'use_sim_time', 'autostart', 'respawn', 'log_level', 'fastdds_profile',
+        'namespace', 'ladder', 'params_file', 'image_topic', 'cameras', 'transport',
+        'battery_topic', 'board_topic', 'use_sim_time', 'autostart', 'respawn', 'log_level',
+        'fastdds_profile',
     }
     assert set(arguments) == expected
     assert all(len(argument.description) > 20 for argument in arguments.values())

@@ -165,7 +165,7 @@ def _node_process(
     ladder: Ladder, plan: FlightPlan, environment: dict[str, str]
 ) -> Iterator[subprocess.Popen[bytes]]:
     command = [
-        sys.executable, '-m', 'uav_prune_perception.ros.perception_node', '--ros-args',
+        sys.executable, '-m', 'uav_prune_perception.ros.start', '--ros-args',
         '-r', f'__node:={NODE}',
         '--params-file', str(CONFIG / 'perception.yaml'),
         '-p', f'ladder.path:={ladder.folder.absolute()}',

@@ -4,7 +4,6 @@
 
 from __future__ import annotations
 
-import sys
 import threading
 
 from diagnostic_msgs.msg import DiagnosticArray
@@ -22,7 +21,7 @@ from .flight import Flight, check, policy_of
 from .guarded import guarded
 from .logging_bridge import log_through, stop_logging
 from .parameters import SPECS
-from .process import keep_image_memory, run, use_one_thread_for_pictures
+from .process import keep_image_memory, return_spare_memory, run, use_one_thread_for_pictures
 from .transitions import transition
 
 FAREWELL_S = 0.5  # the answer to a shutdown request must reach its sender
@@ -92,6 +91,7 @@ class PerceptionNode(LifecycleNode):
                 flight.close()
             raise
         self._flight = flight
+        return_spare_memory()
         self._enter('inactive')
         return super().on_configure(state)
 
@@ -151,6 +151,7 @@ class PerceptionNode(LifecycleNode):
         flight, self._flight = self._flight, None
         if flight is not None:
             flight.close()
+            return_spare_memory()
 
     def _on_progress(self, done: int, total: int, what: str) -> None:
         if self._stop.is_set():
@@ -230,7 +231,3 @@ def main(args: list[str] | None = None) -> int:
     keep_image_memory()
     use_one_thread_for_pictures()
     return run(PerceptionNode, args)
-
-
-if __name__ == '__main__':
-    sys.exit(main())

@@ -8,6 +8,7 @@ import inspect
 from collections.abc import Callable
 from typing import Any
 
+from rclpy.callback_groups import MutuallyExclusiveCallbackGroup
 from rclpy.lifecycle import LifecycleNode
 from rclpy.node import Node
 from rclpy.qos import (
@@ -71,6 +72,7 @@ def subscribe(
     explain = QosExplainer(node, topic, 'subscription')
     subscription = node.create_subscription(
         kind, topic, callback, profile,
+        callback_group=_own_group(),
         event_callbacks=SubscriptionEventCallbacks(incompatible_qos=explain),
         qos_overriding_options=_overridable(),
     )
@@ -95,11 +97,21 @@ def advertise(
         events['matched'] = lambda event: on_match()
     publisher = node.create_lifecycle_publisher(
         kind, topic, profile,
+        callback_group=_own_group(),
         event_callbacks=PublisherEventCallbacks(**events),
         qos_overriding_options=_overridable(),
     )
     explain.profile = _in_force(publisher, profile)
     return publisher
+
+
+def _own_group() -> MutuallyExclusiveCallbackGroup:
+    """One that goes with its entity.
+
+    A group keeps a weak reference to all that was ever in it, so that the node's own would grow
+    by thirty with each configuration.
+    """
+    return MutuallyExclusiveCallbackGroup()
 
 
 def _overridable() -> QoSOverridingOptions:

@@ -1,0 +1,66 @@
+# Copyright 2026 uav_prune_perception contributors
+# SPDX-License-Identifier: Apache-2.0
+"""The process before and between flights: told to end while it is imported, configured anew."""
+
+from __future__ import annotations
+
+import gc
+import signal
+import subprocess
+import sys
+import threading
+import weakref
+
+import pytest
+import rclpy
+from rclpy.lifecycle import TransitionCallbackReturn
+from rclpy.parameter import Parameter
+
+from uav_prune_perception.ros.perception_node import PerceptionNode
+
+pytestmark = pytest.mark.dds
+
+INTERRUPTED = """
+import os, sys
+from uav_prune_perception.ros import start
+
+class Interrupt:
+    def find_spec(self, name, path, target=None):
+        if name == 'cv2':
+            os.kill(os.getpid(), {number})
+
+sys.meta_path.insert(0, Interrupt())
+start.main()
+"""
+
+
+@pytest.mark.parametrize('number', [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_while_it_is_imported_is_a_silent_end(number):
+    program = INTERRUPTED.format(number=int(number))
+    done = subprocess.run(
+        [sys.executable, '-c', program], capture_output=True, text=True, timeout=60, check=False
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (0, '', '')
+
+
+def test_configuring_again_and_again_leaves_nothing_behind(dds, ladder):
+    assert rclpy.ok()
+    node = PerceptionNode(threading.Event())
+    try:
+        node.set_parameters([
+            Parameter('ladder.path', value=str(ladder)),
+            Parameter('cameras', value=['front', 'down']),
+        ])
+        counts = []
+        for _ in range(4):
+            assert node.trigger_configure() == TransitionCallbackReturn.SUCCESS
+            assert node.trigger_activate() == TransitionCallbackReturn.SUCCESS
+            assert node.trigger_deactivate() == TransitionCallbackReturn.SUCCESS
+            assert node.trigger_cleanup() == TransitionCallbackReturn.SUCCESS
+            gc.collect()
+            counts.append(sum(isinstance(o, weakref.ref) for o in gc.get_objects()))
+        # A callback group that outlives what was in it keeps a weak reference to each for ever.
+        assert counts[-1] - counts[1] < 10
+    finally:
+        node.close()
+        node.destroy_node()
