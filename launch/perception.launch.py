@@ -146,14 +146,23 @@ def _node(context: LaunchContext) -> list[LaunchDescriptionEntity]:
         output='screen',
         emulate_tty=True,
     )
-    # By events: LifecycleNode(autostart=...) does not exist on Humble. After a respawn the
-    # process start configures it again.
+    # By events: LifecycleNode(autostart=...) does not exist on Humble. Once for each start of the
+    # process: what is configured by hand later on is activated by hand.
     autostart = IfCondition(LaunchConfiguration('autostart'))
+    to_activate: list[bool] = []
+
+    def on_start(context: LaunchContext) -> list[LaunchDescriptionEntity]:
+        to_activate[:] = [True]
+        return [_change_state(node, Transition.TRANSITION_CONFIGURE)]
+
+    def on_configured(context: LaunchContext) -> list[LaunchDescriptionEntity]:
+        if not to_activate:
+            return []
+        to_activate.clear()
+        return [_change_state(node, Transition.TRANSITION_ACTIVATE)]
+
     configure = RegisterEventHandler(
-        OnProcessStart(
-            target_action=node,
-            on_start=[_change_state(node, Transition.TRANSITION_CONFIGURE)],
-        ),
+        OnProcessStart(target_action=node, on_start=[OpaqueFunction(function=on_start)]),
         condition=autostart,
     )
     activate = RegisterEventHandler(
@@ -161,7 +170,7 @@ def _node(context: LaunchContext) -> list[LaunchDescriptionEntity]:
             target_lifecycle_node=node,
             start_state='configuring',
             goal_state='inactive',
-            entities=[_change_state(node, Transition.TRANSITION_ACTIVATE)],
+            entities=[OpaqueFunction(function=on_configured)],
         ),
         condition=autostart,
     )

@@ -4,9 +4,12 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import sys
+import tempfile
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -20,11 +23,25 @@ pytest.importorskip('vision_msgs', reason='needs vision_msgs')
 
 CONFIG = Path(__file__).parents[2] / 'config'
 DDS_ENVIRONMENT = {
-    'ROS_DOMAIN_ID': str(1 + os.getpid() % 100),
     'ROS_AUTOMATIC_DISCOVERY_RANGE': 'LOCALHOST',
     'FASTDDS_DEFAULT_PROFILES_FILE': str(CONFIG / 'fastdds_shm.xml'),
     'PYTHONUNBUFFERED': '1',
 }
+
+
+@contextmanager
+def own_domain() -> Iterator[int]:
+    """A DDS domain that no other test run on this machine has, as long as it is open."""
+    for domain in range(1, 101):
+        path = Path(tempfile.gettempdir(), f'uav_prune_perception_domain_{domain}')
+        with path.open('w') as lock:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError:
+                continue
+            yield domain
+            return
+    pytest.fail('no free DDS domain')
 
 
 @pytest.fixture(scope='session')
@@ -32,7 +49,8 @@ def dds() -> Iterator[None]:
     """A private DDS domain for this test run and its processes."""
     import rclpy
 
-    with pytest.MonkeyPatch.context() as patch:
+    with own_domain() as domain, pytest.MonkeyPatch.context() as patch:
+        patch.setenv('ROS_DOMAIN_ID', str(domain))
         for name, value in DDS_ENVIRONMENT.items():
             patch.setenv(name, value)
         context = rclpy.get_default_context()

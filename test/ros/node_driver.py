@@ -29,7 +29,7 @@ from vision_msgs.msg import Detection2DArray
 LATCHED = QoSProfile(
     depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL, reliability=ReliabilityPolicy.RELIABLE
 )
-LIMIT_S = 20.0  # discovery alone may take 3 s
+LIMIT_S = 40.0  # discovery alone may take 3 s, and two test runs at once as many again
 TRANSITIONS = {
     'configure': Transition.TRANSITION_CONFIGURE,
     'activate': Transition.TRANSITION_ACTIVATE,

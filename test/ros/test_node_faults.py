@@ -90,14 +90,14 @@ def test_a_signal_in_the_middle_of_a_transition_ends_it_with_code_0(dds, ladder,
         assert 'Traceback' not in node.output()
 
 
-def test_fifteen_seconds_of_random_faults(dds, tmp_path):
+def test_ten_seconds_of_random_faults(dds, tmp_path):
     command = [
-        sys.executable, str(BENCHMARKS / 'soak.py'), '--minutes', '0.25', '--seed', '4',
+        sys.executable, str(BENCHMARKS / 'soak.py'), '--minutes', '0.16', '--seed', '4',
         '--json', str(tmp_path / 'report.json'),
     ]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=100, check=False)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     report = json.loads((tmp_path / 'report.json').read_text())
     assert report['violations'] == []
     assert report['frames']['processed'] > 100
-    assert len(report['faults']) > 5
+    assert len(report['faults']) > 3

@@ -155,7 +155,8 @@ def test_the_policy_follows_its_parameters_and_says_why(driver):
     status = driver.wait_until(left, 'a lighter level')[-1]
     assert words(status)['previous'] == '100'
     assert 'keeps 0.05 ms with' in status.message
-    assert driver.set(policy__deadline_ms=5000.0) == ''
+    assert driver.set(policy__deadline_ms=5000) == ''  # an integer, as everybody writes it
+    assert driver.get('policy.deadline_ms') == 5000.0
     fly_until_level(driver, '100')
     assert words(driver.levels[-1])['code'] == 'recovered'
 

@@ -149,26 +149,33 @@ def test_without_a_usable_level_the_node_goes_inactive_and_says_so(dds, tmp_path
         assert len(driver.detect(gray, 'rgb8').detections) == 0
 
 
-@pytest.mark.parametrize('number', [signal.SIGINT, signal.SIGTERM])
-def test_a_signal_ends_it_with_code_0_in_every_state(dds, ladder, tmp_path, number):
-    states = ('unconfigured', 'inactive', 'active')
+def test_a_signal_ends_it_with_code_0_in_every_state(dds, ladder, tmp_path):
+    cases = (
+        ('unconfigured', signal.SIGINT), ('inactive', signal.SIGTERM), ('active', signal.SIGINT),
+        ('active', signal.SIGTERM),
+    )
     with ExitStack() as stack:
         pairs = [
             stack.enter_context(running_node(f'{state}_{number}', tmp_path, ladder__path=ladder))
-            for state in states
+            for state, number in cases
         ]
-        for state, (node, driver) in zip(states, pairs, strict=True):
+        for (state, number), (node, driver) in zip(cases, pairs, strict=True):
             reach(driver, state)
             if state == 'active':
                 driver.detect(PICTURE, 'rgb8')
             node.process.send_signal(number)
+        for (state, _), (node, _) in zip(cases, pairs, strict=True):
             assert node.exit_code() == 0, state
             assert 'Traceback' not in node.output()
 
 
 def test_wrong_parameters_at_the_start_are_one_line_and_code_1(dds, tmp_path):
-    for name, value in (('policy__name', 'astrology'), ('input__timeout_s', -5.0)):
-        node = NodeProcess('wrong', tmp_path / 'wrong.log', **{name: value})
+    wrong = {'policy__name': 'astrology', 'input__timeout_s': -5.0}
+    nodes = {
+        name: NodeProcess('wrong', tmp_path / name, **{name: value})
+        for name, value in wrong.items()
+    }
+    for name, node in nodes.items():
         assert node.exit_code() == 1
         assert 'Traceback' not in node.output()
         assert name.replace('__', '.') in node.output()

@@ -364,6 +364,17 @@ def declare(node: Node) -> Settings:
     return checked(Settings(values))
 
 
+def as_declared(parameters: list[Parameter]) -> list[Parameter]:
+    """Whole numbers as doubles where those are wanted: "40" is an integer for ROS."""
+    return [
+        Parameter(parameter.name, Parameter.Type.DOUBLE, float(parameter.value))
+        if parameter.type_ == Parameter.Type.INTEGER
+        and parameter.name in SPECS and isinstance(SPECS[parameter.name].default, float)
+        else parameter
+        for parameter in parameters
+    ]
+
+
 def checked(settings: Settings) -> Settings:
     """The settings, when the cameras' names can be parts of topic names, each of them once.
 

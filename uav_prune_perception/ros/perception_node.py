@@ -68,6 +68,8 @@ class PerceptionNode(LifecycleNode):
         period = 1.0 / self._settings.number('diagnostics.rate_hz')
         self.create_timer(period, guarded(self._report, self.get_logger()), clock=self._steady)
         self._attention = self.create_guard_condition(guarded(self._attend, self.get_logger()))
+        if hasattr(self, 'add_pre_set_parameters_callback'):  # not on Humble
+            self.add_pre_set_parameters_callback(parameters.as_declared)
         self.add_on_set_parameters_callback(self._check_parameters)
         self.create_service(SetBool, '~/set_auto', self._set_auto)
 
