@@ -24,6 +24,7 @@ def run(network: Network, *, onnx: bool) -> dict[str, Any]:
     import torch
 
     from uav_prune_perception.channels import load_pruned, prune
+    from uav_prune_perception.channels.exported import cast
     from uav_prune_perception.channels.verify import relative_error
 
     model, x = network.factory(), network.example
@@ -50,8 +51,10 @@ def run(network: Network, *, onnx: bool) -> dict[str, Any]:
     except RuntimeError:  # the network names float64 somewhere: its graph runs in that alone
         reference = result.graph.reference(model, result.plan)
     with tempfile.TemporaryDirectory() as folder, torch.no_grad():
-        small = result.graph.part(result.model)
-        outputs = floats(small(*copy.deepcopy(x)))
+        part = result.graph.part(result.model)
+        # What was traced takes its own inputs where the whole cannot be (detectors with NMS).
+        inputs = cast(result.graph.exported.example, torch.float32)
+        outputs = floats(part(*inputs))
         row['error32'] = error_up_to_order([r.float() for r in reference], outputs)
         result.plan.save(folder, result.model)
         again = load_pruned(network.factory, folder).eval()
@@ -59,5 +62,18 @@ def run(network: Network, *, onnx: bool) -> dict[str, Any]:
         reloaded = floats(again(*copy.deepcopy(x)))
         row['reload'] = relative_error(whole, reloaded) == 0
     if onnx:
-        row.update(onnx_check(result.model, x))
+        row['traced'] = 'whole' if result.graph.forward is None else 'parts'
+        model, inputs = result.model, copy.deepcopy(x)
+        if result.graph.forward is not None:
+            model, inputs = as_module(result), cast(result.graph.exported.example, torch.float32)
+        row.update(onnx_check(model, inputs))
     return row
+
+
+def as_module(result: Any) -> Any:
+    """The part of a pruned network that was traced, as a module that can be exported."""
+    from types import MethodType
+
+    model = copy.deepcopy(result.model)
+    model.forward = MethodType(result.graph.forward, model)
+    return model

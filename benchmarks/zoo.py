@@ -218,7 +218,9 @@ def _segmentation(name: str) -> Any:
 def _detector(name: str) -> Any:
     from torchvision.models import detection
 
-    return getattr(detection, name)(weights=None, weights_backbone=None)
+    # They enlarge images to 800 px; the constructor lets one choose.
+    small = {} if name.startswith('ssd') else {'min_size': 128, 'max_size': 160}
+    return getattr(detection, name)(weights=None, weights_backbone=None, **small)
 
 
 def _detector_core(name: str) -> Any:

@@ -85,8 +85,16 @@ def test_a_forward_that_cannot_be_traced_is_refused_in_one_line_and_can_be_repla
         def forward(self, x):
             return [score for score in self.core(x)[0] if score > 0]
 
+    class Stubborn(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.weight = nn.Parameter(torch.ones(3, 1, 1))
+
+        def forward(self, x):
+            return [score for score in (x * self.weight).flatten() if score > 0]
+
     with pytest.raises(ChannelError, match=r'forward=lambda') as refusal:
-        prune(Detector(), X)
+        prune(Stubborn(), X)
     assert '\n' not in str(refusal.value)
     result = prune(Detector().eval(), X, forward=lambda model, x: model.core(x))
     assert type(result.model).__name__ == 'Detector'

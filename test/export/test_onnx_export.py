@@ -66,6 +66,41 @@ def test_the_file_is_whole_old_and_equal(
     assert capfd.readouterr() == ('', ''), 'the exporter must be quiet'
 
 
+@pytest.mark.parametrize(('opset', 'refusing'), [(17, False), (18, True)])
+def test_the_other_exporter_takes_over(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, opset: int, refusing: bool
+) -> None:
+    ordinary = torch.onnx.export
+
+    def refuse(*args: object, dynamo: bool, **options: object) -> object:
+        if dynamo is refusing:
+            raise RuntimeError('no such operator\nmany lines')
+        return ordinary(*args, dynamo=dynamo, **options)
+
+    monkeypatch.setattr(torch.onnx, 'export', refuse)
+    model = torch.nn.Sequential(torch.nn.Conv2d(3, 4, 3), torch.nn.ReLU())
+    example, path = torch.zeros(1, 3, 16, 24), tmp_path / 'm.onnx'
+    export_onnx(model, example, path, input_name='i', output_name='o', opset=opset)
+    assert {item.domain: item.version for item in onnx.load(path).opset_import} == {'': opset}
+    assert verify_onnx(model, path, inputs()).relative_error < 1e-5
+
+
+def test_both_refusals_are_told_in_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object, dynamo: bool, **__: object) -> None:
+        raise RuntimeError(f'no {"new" if dynamo else "old"} operator\nmany lines')
+
+    monkeypatch.setattr(torch.onnx, 'export', refuse)
+    with pytest.raises(ExportError, match=r'TorchScript.*no old operator.*no new') as refusal:
+        export_onnx(
+            network(), torch.zeros(1, 3, 16, 24), tmp_path / 'm.onnx', input_name='i',
+            output_name='o',
+        )
+    assert '\n' not in str(refusal.value)
+    assert not list(tmp_path.iterdir())
+
+
 def test_no_machine_path_is_left_in_the_file(tmp_path: Path) -> None:
     path = export_onnx(
         network(), torch.zeros(1, 3, 16, 24), tmp_path / 'm.onnx', input_name='i',

@@ -2,11 +2,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """Which channels live and die together, and their physical removal.
 
-Reading order: `id_space` (ids and their union), `exported` (the network as a graph), `walk` and
-the `rules_*` (ids through every operator), `groups` (what can be chosen), `keep` and `plan` (what
-is chosen), `compact` (the cut), `widen` (modules that need all channels), `baked` (weights that
-are computed), `recombine` (branches that keep channels of their own), `verify` and `settle` (the
-proof), `fold` (constants of cut channels), `prune` (all of it at once).
+Reading order: `id_space` (ids and their union), `exported` and `parts` (the network, or what can
+be traced of it, as a graph), `walk` and the `rules_*` (ids through every operator), `groups` (what
+can be chosen), `keep` and `plan` (what is chosen), `compact` (the cut), `widen` (modules that need
+all channels), `baked` (weights that are computed), `recombine` (branches that keep channels of
+their own), `verify` and `settle` (the proof), `fold` (constants of cut channels), `prune` (all of
+it at once).
 """
 
 from __future__ import annotations

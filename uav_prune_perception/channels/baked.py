@@ -65,6 +65,7 @@ def export_plain(
     paths = [path for path in computed_layers(exported) if can_bake(modules.get(path))]
     if not paths:
         return exported
+    # `forward` and not what `export` made of it: which parts can be traced may be found anew.
     again = export(with_plain_layers(model, paths), example_inputs, forward)
     return dataclasses.replace(again, baked=tuple(paths))
 

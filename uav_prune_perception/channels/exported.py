@@ -10,6 +10,8 @@ slices and scatters, so nothing changes behind the walker's back.
 from __future__ import annotations
 
 import contextlib
+import dataclasses
+import io
 import logging
 import operator
 import re
@@ -27,6 +29,7 @@ from torch.utils import _pytree as pytree
 from .copies import private_copy, shape_only_copy
 from .errors import ChannelError, first_line
 from .model_tensors import Forward, first_names, named_tensors, unwrap
+from .parts import find_parts
 
 IN_PLACE = (
     'relu_ relu6_ silu_ hardswish_ hardsigmoid_ hardtanh_ leaky_relu_ elu_ selu_ celu_ mish_ '
@@ -50,6 +53,9 @@ class Exported:
         model: that copy (evaluation mode, ``dtype``, CPU).
         example: positional example inputs for ``model``.
         baked: paths of layers whose computed weight was baked first (see `baked`).
+        forward: what ran in place of the model's own forward, if anything: the user's, or the
+            replay of the parts that can be traced (see `parts`); it takes ``example``.
+        whole: positional example inputs for the model's own forward, if only parts were traced.
     """
 
     graph_module: GraphModule
@@ -59,6 +65,8 @@ class Exported:
     model: nn.Module
     example: tuple[Any, ...]
     baked: tuple[str, ...] = ()
+    forward: Forward | None = None
+    whole: tuple[Any, ...] | None = None
 
     @property
     def arguments(self) -> list[Any]:
@@ -84,13 +92,34 @@ class Exported:
         return values
 
 
-def as_arguments(example_inputs: Any) -> tuple[Any, ...]:
-    """Example inputs as positional arguments: a tensor alone means the only argument."""
+def readings(example_inputs: Any) -> list[tuple[Any, ...]]:
+    """Example inputs as positional arguments: what they may mean, the likeliest first.
+
+    A tensor alone is the only argument. A list holds the arguments, or is one (of images).
+    """
     if isinstance(example_inputs, tuple):
-        return example_inputs
+        return [example_inputs]
     if isinstance(example_inputs, list):
-        return tuple(example_inputs)
-    return (example_inputs,)
+        return [tuple(example_inputs), (example_inputs,)]
+    return [(example_inputs,)]
+
+
+def run_example(model: nn.Module, example_inputs: Any, dtype: torch.dtype) -> tuple[Any, ...]:
+    """Run ``model`` once; the positional arguments that it accepted.
+
+    That fills lazy caches and proves that the example fits.
+    """
+    problem: Exception | None = None
+    for reading in readings(example_inputs):
+        example = cast(reading, dtype)
+        try:
+            with torch.no_grad():
+                model(*example)
+            return example
+        except Exception as error:  # any exception of the user's forward
+            problem = problem or error
+    assert problem is not None
+    raise problem
 
 
 def cast(tree: Any, dtype: torch.dtype) -> Any:
@@ -107,35 +136,60 @@ def cast(tree: Any, dtype: torch.dtype) -> Any:
 def export(model: nn.Module, example_inputs: Any, forward: Forward | None = None) -> Exported:
     """Export a copy of ``model`` in float64, or in float32 where the network insists on it.
 
+    Where the forward as a whole cannot be exported, the parts of it that can be are.
+
     Raises:
-        ChannelError: the forward cannot be traced; names the reason and the mend.
+        ChannelError: nothing can be traced; names the reason and the mend.
     """
     problem: Exception | None = None
+    runs: list[tuple[torch.dtype, tuple[Any, ...]]] = []
     for dtype in (torch.float64, torch.float32):
         private = private_copy(model, dtype, forward)
-        example = cast(as_arguments(example_inputs), dtype)
         try:
-            with torch.no_grad():
-                private(*example)  # fills lazy caches and proves that the example fits
-                return _export(private, example, dtype)
+            runs.append((dtype, run_example(private, example_inputs, dtype)))
+            return dataclasses.replace(_export(private, runs[-1][1], dtype), forward=forward)
         except Exception as error:  # any exception of the user's forward
             problem = error
-            if isinstance(error, GuardOnDataDependentSymNode):
+            if isinstance(error, (GuardOnDataDependentSymNode, ChannelError)):
                 break  # another precision would not help
+    reason = f'{type(problem).__name__}: {first_line(problem)}'
+    name = type(unwrap(model)).__name__
+    if not runs:
+        raise ChannelError(
+            f'{name}: the forward fails with the example inputs ({reason}); they are passed as '
+            'positional arguments, those of a tuple one by one'
+        ) from problem
+    if forward is None:
+        for dtype, example in runs:
+            with contextlib.suppress(Exception):  # the first problem is the one to tell
+                return _export_parts(model, example, dtype)
     raise ChannelError(
-        f'{type(unwrap(model)).__name__}: the forward cannot be traced '
-        f'({type(problem).__name__}: {first_line(problem)}); trace the part without '
+        f'{name}: the forward cannot be traced ({reason}); trace the part without '
         'data-dependent control flow (before non-maximum suppression) by giving '
         'forward=lambda model, x: ..., with inputs that fit'
     ) from problem
 
 
-def _export(model: nn.Module, example: tuple[Any, ...], dtype: torch.dtype) -> Exported:
+def _export_parts(model: nn.Module, example: tuple[Any, ...], dtype: torch.dtype) -> Exported:
     with quiet():
+        parts = find_parts(private_copy(model, dtype), example)
+    forward = parts.forward
+    private = private_copy(model, dtype, forward)
+    exported = _export(private, parts.given, dtype)
+    return dataclasses.replace(exported, forward=forward, whole=example)
+
+
+def _export(model: nn.Module, example: tuple[Any, ...], dtype: torch.dtype) -> Exported:
+    with quiet(), torch.no_grad():
         # Export a copy: a forward may cache shape-only tensors in the module it ran in.
         program = torch.export.export(shape_only_copy(model), example, strict=False)
         if not all(_is_plain(node) for node in program.graph.nodes):
             program = program.run_decompositions({})
+    for node in program.graph.nodes:
+        for value in pytree.tree_leaves(node.meta.get('val')):
+            if isinstance(value, Tensor) and not all(type(size) is int for size in value.shape):
+                where = module_path(node) or 'the forward'
+                raise ChannelError(f'{operator_name(node)} in {where}: its size depends on data')
     signature = program.graph_signature
     first = first_names(model)
     parameters = {
@@ -156,7 +210,12 @@ def quiet() -> Iterator[None]:
     before = logging.root.manager.disable
     logging.disable(logging.CRITICAL)
     try:
-        with warnings.catch_warnings():
+        nowhere = io.StringIO()
+        with (
+            warnings.catch_warnings(),
+            contextlib.redirect_stdout(nowhere),
+            contextlib.redirect_stderr(nowhere),
+        ):
             warnings.simplefilter('ignore')
             yield
     finally:

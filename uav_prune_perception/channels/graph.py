@@ -19,7 +19,7 @@ from .baked import export_plain, with_plain_layers
 from .compact import cut_copy
 from .copies import private_copy, shaken
 from .cost import Cost, CostModel
-from .errors import ChannelError
+from .errors import ChannelError, ForwardError
 from .exported import Exported, module_paths
 from .groups import Frozen, Group, find_groups, producer_channels
 from .keep import Keep, choose_keep
@@ -54,7 +54,7 @@ class ChannelGraph:
         branches: weight name -> convolution whose channels can be chosen apart from the residual
             stream that it joins.
         exported: the traced copy and its graph.
-        forward: what stands in for the model's own forward, or None.
+        forward: what stands in for the model's own forward, or None (see `Exported.forward`).
     """
 
     exported: Exported
@@ -64,9 +64,10 @@ class ChannelGraph:
     groups: list[Group]
     frozen: list[Frozen]
 
-    def __init__(self, walk: IdWalk, forward: Forward | None = None) -> None:
-        self._walk, self.forward = walk, forward
+    def __init__(self, walk: IdWalk) -> None:
+        self._walk = walk
         self.exported = walk.exported
+        self.forward = walk.exported.forward
         self._values = canonical_values(walk)
         self._cost = CostModel(walk, self.exported.model)
         self._literals = [
@@ -94,8 +95,9 @@ class ChannelGraph:
             example_inputs: a tensor, or a tuple of positional arguments.
             keep: module paths whose outputs must not change. Whatever reaches the network's
                 outputs stays in any case.
-            forward: ``forward(model, *inputs)`` in place of the model's own, where only a part
-                of it can be traced (a detector up to its raw head outputs).
+            forward: ``forward(model, *inputs)`` in place of the model's own (a detector up to
+                its raw head outputs). Without it, where the whole cannot be traced, the modules
+                that can be are (see `parts`).
             trial: cut a copy of the network once, compare, and freeze what does not reproduce.
 
         Raises:
@@ -105,7 +107,7 @@ class ChannelGraph:
         _freeze_outputs(walk)
         for path in keep:
             _freeze_module(walk, path)
-        graph = cls(walk, forward)
+        graph = cls(walk)
         if trial:
             graph._settle()
         return graph
@@ -163,6 +165,11 @@ class ChannelGraph:
         small = private_copy(compact_model, self.exported.dtype, self.forward)
         return self._error(dense, small, plan)
 
+    def error(self, compact_model: nn.Module, plan: PruningPlan) -> float:
+        """As `verify`, where the weights that were cut are still those that were traced."""
+        small = private_copy(compact_model, self.exported.dtype, self.forward)
+        return self._error(self.exported.model, small, plan)
+
     def reference(
         self, model: nn.Module, plan: PruningPlan, dtype: torch.dtype | None = None
     ) -> list[Tensor]:
@@ -185,6 +192,22 @@ class ChannelGraph:
         """
         dense = shaken(self.exported.model, seed=1)
         return self._error(dense, cut_copy(dense, plan), plan)
+
+    def run_whole(self, compact_model: nn.Module) -> None:
+        """Where only parts were traced: the code between them must bear the cut.
+
+        Raises:
+            ChannelError: it does not.
+        """
+        if self.exported.whole is not None:
+            small = private_copy(compact_model, self.dtype)
+            try:
+                compact_outputs(small, copy.deepcopy(self.exported.whole))
+            except ForwardError as error:
+                raise ChannelError(
+                    f'{error}; only parts of this network can be traced, and the code between '
+                    'them does not bear the cut: name the modules whose outputs must stay in keep'
+                ) from error
 
     @property
     def dtype(self) -> torch.dtype:
@@ -226,7 +249,9 @@ class ChannelGraph:
             self._edits = before
             return False
 
-        if self._literals and check(self.groups) is not None:
+        if check(self.groups) is None:
+            return
+        if self._literals:
             # One guess for all of them at once, before each is looked at alone.
             self._edits = find_edits(self.exported.model, self._literals)
             if self._edits and check(self.groups) is None:

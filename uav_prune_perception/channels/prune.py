@@ -85,8 +85,8 @@ def prune(  # noqa: PLR0917 (issue 3 fixes this order)
         keep: module paths whose outputs must not change.
         round_to: widths become multiples of it.
         residual: branches of an addition keep channels of their own (needs ``l1`` or ``l2``).
-        forward: ``forward(model, *inputs)`` in place of the model's own, where only a part of it
-            can be traced.
+        forward: ``forward(model, *inputs)`` in place of the model's own, to choose what is
+            traced. Where the whole cannot be, the modules that can be are found without it.
 
     Raises:
         ChannelError: the network cannot be traced, nothing can be cut, or the result does not
@@ -110,13 +110,14 @@ def prune(  # noqa: PLR0917 (issue 3 fixes this order)
     )
     plan = graph.plan(chosen)
     small = compact(dense, plan)
-    error, trial = graph.verify(dense, small, plan), graph.prove(plan)
+    error, trial = graph.error(small, plan), graph.prove(plan)
     if not (error <= TOLERANCE[graph.dtype] and trial <= TRIAL_TOLERANCE[graph.dtype]):
         raise ChannelError(
             f'{type(dense).__name__}: the compact network differs from the masked one '
             f'(relative error {error:.1e}, with random vectors {trial:.1e}); '
             'please report it with the network'
         )
+    graph.run_whole(small)
     report = PruneReport(
         graph.cost(), graph.cost(chosen), graph.channels, tuple(graph.frozen), error
     )

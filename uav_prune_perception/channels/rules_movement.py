@@ -211,12 +211,30 @@ def indexing(walk: IdWalk, node: Node) -> Ids:
 def _leaves_channels_alone(node: Node, ids: Tensor) -> bool:
     if 'index_select' in str(node.target):
         return int(node.args[1]) % ids.dim() not in varying(ids)  # type: ignore[arg-type]
-    return False
+    picked = _picked(node)
+    return bool(picked) and not set(picked) & set(varying(ids))
+
+
+def _picked(node: Node) -> list[int]:
+    """Neighbouring dimensions that ``x[:, i, j]`` indexes with tensors; [] where it is odd."""
+    if 'index.Tensor' not in str(node.target):
+        return []
+    given: Any = node.args[1]
+    dims = [dim for dim, index in enumerate(given) if index is not None]
+    return dims if dims == list(range(dims[0], dims[-1] + 1)) else []
 
 
 def _after_indexing(node: Node, ids: Tensor) -> Tensor:
     shape = shape_of(node)
     if not varying(ids):
         return squeeze_constant(ids).reshape(-1)[:1].reshape((1,) * len(shape)).expand(shape)
+    if picked := _picked(node):  # they become as many dimensions as the indices have
+        ids = ids.narrow(picked[0], 0, 1)
+        for dim in picked[1:]:
+            ids = ids.narrow(dim, 0, 1)
+        made = len(shape) - (ids.dim() - len(picked))
+        whole = [1] * picked[0] + [1] * made + list(ids.shape[picked[-1] + 1 :])
+        whole[: picked[0]] = ids.shape[: picked[0]]
+        return ids.reshape(whole).expand(shape)
     dim = int(node.args[1]) % ids.dim()  # type: ignore[arg-type]
     return ids.narrow(dim, 0, 1).expand(shape)

@@ -191,7 +191,7 @@ def verify(
     walk = IdWalk.of(exported)
     values = canonical_values(walk)
     reference = masked_outputs(walk, values, plan, exported.model)
-    small = private_copy(compact_model, exported.dtype, forward)
+    small = private_copy(compact_model, exported.dtype, exported.forward)
     return relative_error(reference, compact_outputs(small, copy.deepcopy(exported.example)))
 
 

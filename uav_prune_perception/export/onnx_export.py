@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import contextlib
+import copy
 import logging
 import os
 import warnings
@@ -19,9 +20,12 @@ from torch import Tensor, nn
 from uav_prune_perception.ladder.durable import replacing
 
 # Newest opset that torch's TorchScript exporter writes as it is. The newer exporter starts at 18
-# and its down-conversion gives up on ordinary operators (ReduceMean, Split), so it takes over
-# only above. TensorRT 8.5 and 8.6 read opset 17 at most.
+# and its down-conversion gives up on ordinary operators (ReduceMean, Split), so it comes first
+# only above; below, it has its turn where the older one refuses.
+# TensorRT 8.5 and 8.6 read opset 17 at most.
 TORCHSCRIPT_OPSET = 17
+
+_NAMES = {False: 'the TorchScript exporter', True: 'the newer exporter'}
 
 # The file format version that came with each opset: a reader of that age accepts the file.
 # (ONNX Runtime 1.16 stops at IR 9, 1.14 at IR 8.)  Source: onnx docs/Versioning.md.
@@ -53,7 +57,8 @@ def export_onnx(
         opset: ONNX operator set; 17 is read by TensorRT 8.5 and ONNX Runtime 1.14 on.
 
     Raises:
-        ExportError: the exporter refuses the network, or the result is not self-contained.
+        ExportError: both exporters of torch refuse the network, or the result is not
+            self-contained.
     """
     path = Path(path)
     was_training = model.training
@@ -73,29 +78,46 @@ def export_onnx(
 def _export(
     model: nn.Module, example: Tensor, path: str, names: tuple[str, str], opset: int
 ) -> None:
-    modern = opset > TORCHSCRIPT_OPSET
+    """With the exporter that writes ``opset`` as it is, or with the other where it refuses."""
+    first = opset > TORCHSCRIPT_OPSET
+    problems: list[str] = []
+    for modern in (first, not first):
+        try:
+            _export_by(modern, model, example, path, names, opset)
+            if (written := _written_opset(path)) == opset:
+                return
+            problems.append(f'{_NAMES[modern]}: wrote opset {written}; set export.opset to that')
+        except (MemoryError, OSError):
+            raise
+        except Exception as error:  # torch raises dozens of kinds here, many private
+            reason = (str(error).strip().splitlines() or [type(error).__name__])[0][:200]
+            problems.append(f'{_NAMES[modern]}: {reason}')
+    raise ExportError(f'torch cannot write opset {opset}: {"; ".join(problems)}')
+
+
+def _export_by(  # noqa: PLR0917 (the exporter and what it is given)
+    modern: bool, model: nn.Module, example: Tensor, path: str, names: tuple[str, str], opset: int
+) -> None:
     extra: dict[str, Any] = {'external_data': False} if modern else {}
-    try:
-        # Some heads cache what their first forward computes; filled during the export, the cache
-        # holds tensors without values and the export fails.
-        model(example)
-        torch.onnx.export(
-            model, (example,), path, opset_version=opset, dynamo=modern, verbose=False,
-            input_names=[names[0]], output_names=[names[1]], **extra,
-        )
-    except (MemoryError, OSError):
-        raise
-    except Exception as error:  # torch raises dozens of kinds here, many private
-        reason = (str(error).strip().splitlines() or [type(error).__name__])[0][:200]
-        raise ExportError(f'torch cannot write opset {opset}: {reason}') from error
+    # A copy: either exporter may leave shape-only tensors in what a head caches.
+    model = copy.deepcopy(model)
+    # Some heads cache what their first forward computes; filled during the export, the cache
+    # holds tensors without values and the export fails.
+    model(example)
+    torch.onnx.export(
+        model, (example,), path, opset_version=opset, dynamo=modern, verbose=False,
+        input_names=[names[0]], output_names=[names[1]], **extra,
+    )
+
+
+def _written_opset(path: str) -> int | None:
+    written = {item.domain: item.version for item in onnx.load(path).opset_import}
+    return written.get('', written.get('ai.onnx'))
 
 
 def _checked(path: str, opset: int, input_name: str, output_name: str) -> onnx.ModelProto:
     proto = onnx.load(path)
-    written = {item.domain: item.version for item in proto.opset_import}
-    if written.get('', written.get('ai.onnx')) != opset:
-        raise ExportError(f'torch wrote opset {written}, asked was {opset}; set export.opset')
-    others = [domain for domain in written if domain not in ('', 'ai.onnx')]
+    others = [item.domain for item in proto.opset_import if item.domain not in ('', 'ai.onnx')]
     if others:
         raise ExportError(f'needs operators outside ONNX: {", ".join(others)}')
     if any(item.external_data for item in proto.graph.initializer):
