@@ -2,12 +2,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """Published networks cut by us and by Torch-Pruning to the same MACs, in ONNX Runtime.
 
-    python benchmarks/engine_cuts.py [NETWORK ...] [--rounds 15] [--json OUT.json]
+    python benchmarks/engine_cuts.py [NETWORK ...] [--folder CUTS/] [--rounds 15] [--json OUT.json]
 
 Needs torchvision, ultralytics (AGPL, benchmark only) and torch-pruning, which are no dependencies
 of this project. Weights are random: they do not matter to the time. Torch-Pruning cuts as its
 manual says (the same share of every layer; once as it is, once with its ``round_to=8``), and its
-share is searched for the wanted MACs. One thread, CPU time, dense and all cuts taking turns; in
+share is searched for the wanted MACs. Ours: the same share of every layer with widths in multiples
+of 8 and 16, and ``prune.allocation: latency`` by 8. Cuts lie in CUTS/ and are found again.
+One thread, CPU time, dense and all cuts taking turns; in
 every turn a network runs three times, of which the first only warms the caches. Ratios are
 medians over the turns of (cut / dense in the same turn).
 """
@@ -15,11 +17,14 @@ medians over the turns of (cut / dense in the same turn).
 from __future__ import annotations
 
 import argparse
+import contextlib
+import copy
 import json
 import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -30,20 +35,25 @@ from coverage_torch_pruning import output_layers
 from reference_nets import cut_network
 from torch import Tensor, nn
 
+from uav_prune_perception.channels import ChannelGraph, compact, magnitude
 from uav_prune_perception.export.onnx_export import export_onnx
+from uav_prune_perception.methods.allocation import group_bounds
+from uav_prune_perception.methods.cost_greedy import CostGreedy
+from uav_prune_perception.methods.interfaces import Budget
 from uav_prune_perception.onboard.engines.onnx_runtime import OnnxRuntimeEngine
 from uav_prune_perception.onboard.telemetry.machine import device_name
 
 NETWORKS: dict[str, tuple[int, tuple[float, ...]]] = {
     'tv:resnet18': (224, (0.5, 0.3)),
     'tv:resnet50': (224, (0.5, 0.3)),
-    'tv:vgg16_bn': (224, (0.5, 0.3)),
+    'tv:vgg16_bn': (128, (0.5, 0.3)),
     'head:ssd300_vgg16': (300, (0.5, 0.3)),
     'tv:mobilenet_v2': (224, (0.5, 0.28)),
-    'yolo:yolov8n': (640, (0.5, 0.26)),
+    'yolo:yolov8n': (320, (0.5, 0.26)),
 }
 """Size of the picture and the shares of the MACs that are kept."""
 OURS = (8, 16)
+MAX_CUT = 0.75  # of any layer, by latency
 BURST = 3
 
 
@@ -68,14 +78,19 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument('networks', nargs='*', default=list(NETWORKS), metavar='NETWORK')
     parser.add_argument('--rounds', type=int, default=15)
+    parser.add_argument('--folder', type=Path, help='where cuts are kept')
+    parser.add_argument('--only-cut', action='store_true', help='measure nothing')
     parser.add_argument('--json', type=Path)
     options = parser.parse_args()
     torch.set_num_threads(1)
     print(f'{device_name()}, one thread, {options.rounds} rounds', flush=True)
     rows = []
     for name in options.networks:
-        with tempfile.TemporaryDirectory() as folder:
-            files, kept = cuts(name, Path(folder))
+        with contextlib.ExitStack() as stack:
+            folder = options.folder or Path(stack.enter_context(tempfile.TemporaryDirectory()))
+            files, kept = cuts(name, folder)
+            if options.only_cut:
+                continue
             times = measured(files, zoo.build(name, NETWORKS[name][0]).example[0], options.rounds)
         rows += report(name, kept, times)
         if options.json:
@@ -84,28 +99,61 @@ def main() -> None:
 
 def cuts(name: str, folder: Path) -> tuple[dict[str, Path], dict[str, float]]:
     """ONNX files of the dense network and its cuts, and their shares of the MACs, by title."""
+    folder = folder / name.replace(':', '_')
+    folder.mkdir(parents=True, exist_ok=True)
     network = zoo.build(name, NETWORKS[name][0])
-    picture = network.example[0]
+    known = folder / 'kept.json'
+    kept: dict[str, float] = json.loads(known.read_text()) if known.exists() else {}
     dense = macs_of(network.factory(), network.example)
-    files, kept = {}, {}
 
-    def add(title: str, model: nn.Module) -> None:
-        kept[title] = macs_of(model, network.example) / dense
-        files[title] = export_onnx(
-            OneOutput(model).eval(), picture, folder / f'{len(files)}.onnx',
+    def add(title: str, make: Callable[[], nn.Module | None]) -> None:
+        if title in kept or (model := make()) is None:
+            return
+        model = model if isinstance(model, OneOutput) else OneOutput(model)
+        export_onnx(
+            model.eval(), network.example[0], folder / f'{title}.onnx',
             input_name='x', output_name='y',
         )
+        kept[title] = macs_of(model, network.example) / dense
+        known.write_text(json.dumps(kept, indent=1))
 
-    add('dense', network.factory())
+    add('dense', network.factory)
     for share in NETWORKS[name][1]:
-        for title, round_to in ((f'{share:.0%} TP', None), (f'{share:.0%} TP by 8', 8)):
-            add(title, torch_pruning(network, share, round_to))
+        add(f'{share:.0%} TP', lambda share=share: torch_pruning(network, share, None))
+        add(f'{share:.0%} TP by 8', lambda share=share: torch_pruning(network, share, 8))
         asked = kept[f'{share:.0%} TP']
         for step in OURS:
-            cut = cut_network(network.factory(), picture, asked, step)
-            if cut is not None:
-                add(f'{share:.0%} ours by {step}', cut[0])
-    return files, kept
+            add(f'{share:.0%} ours by {step}', lambda step=step, asked=asked: uniform(
+                network, asked, step))
+        add(f'{share:.0%} ours latency', lambda asked=asked: by_latency(network, asked))
+    return {title: folder / f'{title}.onnx' for title in kept}, kept
+
+
+def uniform(network: zoo.Network, kept: float, step: int) -> nn.Module | None:
+    """The same share of every layer gone."""
+    cut = cut_network(OneOutput(network.factory()).eval(), network.example[0], kept, step)
+    return cut[0] if cut else None
+
+
+def by_latency(network: zoo.Network, kept: float) -> nn.Module:
+    """Channels gone where the least magnitude is lost for each foreseen millisecond."""
+    model, picture = OneOutput(network.factory()).eval(), network.example[0]
+    graph = ChannelGraph.trace(model, picture)
+    full = graph.cost().macs
+    budget = Budget('macs', kept * full, full, lambda keep: graph.cost(keep).macs)
+    bounds = {
+        group.name: group_bounds(
+            group.width, group.tied, group.width, min_channels=8, round_to=8, max_cut=MAX_CUT
+        )
+        for group in graph.groups
+    }
+    context: Any = SimpleNamespace(
+        model=model, graph=graph, bounds=bounds,
+        task=SimpleNamespace(example_input=lambda: picture),
+    )
+    scores = magnitude(model, graph.groups, 'l1')
+    keep = CostGreedy('latency').allocate(scores, budget, context)
+    return compact(model, graph.plan(keep)).eval()
 
 
 def torch_pruning(network: zoo.Network, share: float, round_to: int | None) -> nn.Module:
@@ -113,7 +161,7 @@ def torch_pruning(network: zoo.Network, share: float, round_to: int | None) -> n
     import torch_pruning as tp
 
     def pruned(ratio: float) -> nn.Module:
-        model = network.factory()
+        model = with_split_c2f(network.factory())
         pruner = tp.pruner.BasePruner(
             model, network.example[0], importance=tp.importance.MagnitudeImportance(p=1),
             pruning_ratio=ratio, round_to=round_to, ignored_layers=output_layers(model),
@@ -124,7 +172,7 @@ def torch_pruning(network: zoo.Network, share: float, round_to: int | None) -> n
     dense = macs_of(network.factory(), network.example)
     low, high = 0.0, 0.9
     best: tuple[float, nn.Module] | None = None
-    for _ in range(6):
+    for _ in range(5):
         middle = (low + high) / 2
         model = pruned(middle)
         kept = macs_of(model, network.example) / dense
@@ -133,6 +181,43 @@ def torch_pruning(network: zoo.Network, share: float, round_to: int | None) -> n
         low, high = (middle, high) if kept > share else (low, middle)
     assert best is not None
     return best[1]
+
+
+class SplitC2f(nn.Module):
+    """YOLOv8's C2f with two convolutions in place of one whose output is chunked.
+
+    Torch-Pruning cannot cut through the chunk; its manual's YOLOv8 example replaces it in this way.
+    """
+
+    def __init__(self, c2f: Any) -> None:
+        super().__init__()
+        self.f, self.i, self.type = c2f.f, c2f.i, c2f.type
+        self.cv0, self.cv1 = copy.deepcopy(c2f.cv1), copy.deepcopy(c2f.cv1)
+        self.m, self.cv2, half = c2f.m, c2f.cv2, c2f.cv1.conv.out_channels // 2
+        for part, rows in ((self.cv0, slice(0, half)), (self.cv1, slice(half, None))):
+            part.conv.weight = nn.Parameter(part.conv.weight.detach()[rows].clone())
+            part.conv.out_channels = half
+            for name in ('weight', 'bias'):
+                setattr(part.bn, name, nn.Parameter(getattr(part.bn, name).detach()[rows].clone()))
+            for name in ('running_mean', 'running_var'):
+                setattr(part.bn, name, getattr(part.bn, name)[rows].clone())
+            part.bn.num_features = half
+
+    def forward(self, x: Tensor) -> Tensor:
+        """As C2f."""
+        parts = [self.cv0(x), self.cv1(x)]
+        for block in self.m:
+            parts.append(block(parts[-1]))
+        return self.cv2(torch.cat(parts, 1))
+
+
+def with_split_c2f(model: nn.Module) -> nn.Module:
+    """Every C2f replaced."""
+    for name, module in list(model.named_modules()):
+        if type(module).__name__ == 'C2f':
+            parent, _, last = name.rpartition('.')
+            setattr(model.get_submodule(parent), last, SplitC2f(module))
+    return model
 
 
 def measured(files: dict[str, Path], picture: Tensor, rounds: int) -> dict[str, np.ndarray]:

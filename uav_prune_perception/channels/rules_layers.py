@@ -78,7 +78,8 @@ def _convolve(walk: IdWalk, node: Node, groups: int, *, transposed: bool) -> Ids
     positions = shape_of(x) if transposed else shape
     constant = math.prod(positions) / positions[channel_dim] * math.prod(kernel[2:])
     if whole_groups:
-        walk.work.append(Work(node.name, constant * kernel[1], [read if transposed else made]))
+        only = read if transposed else made
+        walk.work.append(Work(node.name, constant * kernel[1], [only], name))
     else:
         walk.work.append(Work(node.name, constant / groups, [read, made], name))
     return spread(made, channel_dim, shape)

@@ -49,7 +49,8 @@ def rule(*operators: str) -> Callable[[Rule], Rule]:
 class Work:
     """Multiply-accumulates of one node: ``constant * product(kept(ids) for ids in factors)``.
 
-    ``weight`` names the parameter whose dimension 0 the second factor counts, if any.
+    ``weight`` names the parameter with the weights, if it is known; a second factor counts its
+    dimension 0.
     A factor is int64 [n], or [n, k] where k channels share each of n indices.
     """
 

@@ -34,6 +34,7 @@ class WidthCost:
         self._group_of = {
             int(id_): index for index, group in enumerate(groups) for id_ in group.classes
         }
+        self._work = [work for work, _ in model.work]
         self._widths = np.array([group.width for group in groups], dtype=np.float64)
         macs = [
             (work.constant, [self._line(ids) for ids in factors]) for work, factors in model.work
@@ -42,6 +43,7 @@ class WidthCost:
             (1.0, [self._dimension(model, name, dim, size) for dim, size in enumerate(shape)])
             for name, shape in model.shapes.items()
         ]
+        self._last = np.array([max(0, len(factors) - 1) for _, factors in macs], dtype=np.int64)
         self._terms = {'macs': _Terms(macs, len(groups)), 'params': _Terms(params, len(groups))}
 
     @property
@@ -58,6 +60,25 @@ class WidthCost:
         widths = np.asarray(widths, dtype=np.float64)
         fewer = widths - np.eye(len(widths))
         return self.cost(kind, widths) - self.cost(kind, fewer)
+
+    @property
+    def layers(self) -> list[tuple[str, float]]:
+        """What MACs are counted for: parameter with the weights ('' = none), dense MACs."""
+        macs = self._terms['macs'].by_term(self._widths)
+        return [(work.weight or '', float(n)) for work, n in zip(self._work, macs, strict=True)]
+
+    def layer_shares(self, widths: ArrayLike) -> tuple[Floats, Floats]:
+        """What widths of shape [..., groups] keep of every layer: [..., layers] each.
+
+        Returns:
+            The share of its MACs, and of its outputs' channels.
+        """
+        terms = self._terms['macs']
+        kept = terms.factors(np.asarray(widths, dtype=np.float64)) / terms.factors(self._widths)
+        outputs = np.take_along_axis(
+            kept, np.broadcast_to(self._last[:, None], (*kept.shape[:-1], 1)), axis=-1
+        )
+        return kept.prod(axis=-1), outputs[..., 0]
 
     def _line(self, ids: Tensor) -> tuple[float, Floats]:
         """(constant, entries for each choice of each group) of a count of alive ``ids``."""
@@ -92,6 +113,13 @@ class _Terms:
                 self.base[row, column], self.slope[row, column] = base, slope
 
     def value(self, widths: Floats) -> Floats:
-        factors = self.base + np.einsum('tfg,...g->...tf', self.slope, widths)
-        result: Floats = factors.prod(axis=-1) @ self.constant
+        result: Floats = self.factors(widths).prod(axis=-1) @ self.constant
+        return result
+
+    def by_term(self, widths: Floats) -> Floats:
+        result: Floats = self.factors(widths).prod(axis=-1) * self.constant
+        return result
+
+    def factors(self, widths: Floats) -> Floats:
+        result: Floats = self.base + np.einsum('tfg,...g->...tf', self.slope, widths)
         return result

@@ -17,6 +17,7 @@ from pydantic import BaseModel, ValidationError, create_model
 from .acp.method import acp
 from .adasp import adasp, asfp, sfp
 from .allocation import GlobalThreshold, InnerUniform, Uniform
+from .cost_greedy import CostGreedy
 from .daar.method import daar
 from .fpgm import GeometricMedian
 from .interfaces import Method, MethodError, RatioAllocator
@@ -55,6 +56,8 @@ METHODS: dict[str, Factory] = {
 ALLOCATORS: dict[str, Callable[[], RatioAllocator]] = {
     'global': GlobalThreshold,
     'inner': InnerUniform,
+    'latency': lambda: CostGreedy('latency'),
+    'macs': lambda: CostGreedy('macs'),
     'uniform': Uniform,
 }
 

@@ -40,6 +40,8 @@ class PipelineOptions:
         resident: which levels are kept in memory: 'all', 'neighbours' (the running one, the ones
             beside it, the lightest), or 'auto': all where there is room. Read by `Pipeline.load`.
         device: whose profiles in the ladder are this machine's; '' = `device_name`'s. Read once.
+        cuda_graph: see `engines.selection.choose_engines`; read by `Pipeline.load`, like the next.
+        allow_build: plans that TensorRT lacks are built in the background, for the next `load`.
     """
 
     max_image_age_s: float = 0.0
@@ -56,6 +58,8 @@ class PipelineOptions:
     control_period_s: float = 0.5
     resident: str = AUTO
     device: str = ''
+    cuda_graph: bool = False
+    allow_build: bool = False
 
     def __post_init__(self) -> None:
         """Check the ranges.

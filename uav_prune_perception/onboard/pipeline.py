@@ -107,7 +107,8 @@ class Pipeline:
             options = self.options
             factory = self._engine_factory or choose_engines(
                 self.ladder, engine=options.engine, precision=options.precision,
-                threads=options.threads,
+                threads=options.threads, cuda_graph=options.cuda_graph,
+                allow_build=options.allow_build,
             )
             bank = LevelBank(self.ladder, factory, options.resident)
             self._failures = bank.failures

@@ -268,6 +268,8 @@ def options_of(settings: Settings) -> PipelineOptions:
         precision=settings.text('engine.precision'),
         resident=settings.text('ladder.resident'),
         device=settings.text('ladder.device'),
+        cuda_graph=settings.flag('engine.cuda_graph'),
+        allow_build=settings.flag('engine.allow_build'),
     )
 
 

@@ -122,6 +122,18 @@ TABLE = (
         'unconfigured', 0, 256,
     ),
     Spec(
+        'engine.cuda_graph', False,
+        'TensorRT records the work of a frame once and launches it as one (fewer calls from the '
+        'processor; off where recording fails).',
+        'unconfigured',
+    ),
+    Spec(
+        'engine.allow_build', False,
+        'Where only plans are missing for TensorRT, configuring starts "uav-prune build" in the '
+        'background and does not wait: the log says when to clean up and configure again.',
+        'unconfigured',
+    ),
+    Spec(
         'postprocess.score_threshold', -1.0,
         "Report nothing that scores less; -1 = the ladder's own threshold.", low=-1, high=1,
     ),

@@ -8,6 +8,9 @@ This is no proof that it runs on a Jetson: ``test_tensorrt_hardware.py`` is, whe
 from __future__ import annotations
 
 import json
+import sys
+import threading
+import time
 
 import numpy as np
 import pytest
@@ -15,6 +18,12 @@ import variant_ladder
 from cuda_double import CudaDouble
 from tensorrt_double import VERSIONS, tensorrt_double
 
+from uav_prune_perception.onboard.engines import (
+    background_build,
+    tensorrt_build,
+    tensorrt_cache,
+    tensorrt_run,
+)
 from uav_prune_perception.onboard.engines.base import EngineError
 from uav_prune_perception.onboard.engines.cuda_runtime import CudaRuntime
 from uav_prune_perception.onboard.engines.interface import check_interface
@@ -298,3 +307,91 @@ def test_with_plans_for_every_level_tensorrt_flies(ladder, cache, monkeypatch):
 def test_a_machine_without_a_gpu(devices, words):
     with pytest.raises(EngineError, match=words):
         CudaRuntime(CudaDouble(devices=devices))
+
+
+def test_two_builders_at_once_make_one_plan(ladder, cache):
+    here = a_machine('10.3')
+    key = here.key(ladder, ladder.levels[0], 'fp32')
+    told: list[str] = []
+    results: list = []
+
+    def second():
+        results.append(
+            build_level(here, ladder, ladder.levels[0], 'fp32', cache, tell=told.append))
+
+    with cache.building(key):  # the first is at work
+        thread = threading.Thread(target=second)
+        thread.start()
+        while not told:
+            time.sleep(0.01)
+        assert 'somebody else is building it' in told[0]
+        cache.store(key, b'the plan of the first', {'build_s': 1.0})
+    thread.join(20)
+    assert results == [(cache.plan(key), False)]
+    assert cache.read(key, '') == b'the plan of the first'
+
+
+def test_a_cache_that_cannot_be_written_is_found_before_anything_is_built(ladder, tmp_path):
+    (tmp_path / 'file').write_text('')
+    cache = PlanCache(tmp_path / 'file' / 'cache')
+    told: list[str] = []
+    with pytest.raises(EngineError, match=r'cannot be written .*set XDG_CACHE_HOME'):
+        built(a_machine('10.3'), ladder, cache, tell=told.append)
+    assert not told
+
+
+def test_a_plan_that_is_just_being_replaced_is_read_once_more(ladder, cache, monkeypatch):
+    here = a_machine('10.3')
+    (path, _), _ = built(here, ladder, cache)
+    key, good = here.key(ladder, ladder.levels[0], 'fp32'), path.read_bytes()
+    path.write_bytes(b'new')  # its JSON comes a moment later
+    monkeypatch.setattr(tensorrt_cache.time, 'sleep', lambda _: path.write_bytes(good))
+    assert cache.read(key, '') == good
+    path.write_bytes(good[:-7])
+    monkeypatch.setattr(tensorrt_cache.time, 'sleep', lambda _: None)
+    with pytest.raises(EngineError, match='is damaged; run "mend"'):
+        cache.read(key, 'mend')
+
+
+def test_a_timing_cache_that_is_damaged_or_cannot_be_kept_costs_no_plan(
+    ladder, cache, monkeypatch
+):
+    here = a_machine('10.3')
+
+    def full(path, content):
+        raise OSError(28, 'No space left on device')
+
+    monkeypatch.setattr(tensorrt_build, '_keep', full)
+    told: list[str] = []
+    rows = built(here, ladder, cache, tell=told.append)
+    assert all(path.is_file() and fresh for path, fresh in rows)
+    assert any('not kept: No space left' in line for line in told)
+
+
+def test_missing_plans_are_built_in_the_background_where_that_is_allowed(
+    ladder, cache, monkeypatch, caplog
+):
+    here = a_machine('10.3')
+    monkeypatch.setattr(tensorrt_run, 'machine', lambda: here)
+    monkeypatch.setattr(tensorrt_run, 'PlanCache', lambda: cache)
+    monkeypatch.setattr(background_build, 'command', lambda folder, precision: [
+        sys.executable, '-c',
+        f'import time; print("building", {precision!r}, flush=True); time.sleep(0.3)',
+    ])
+    caplog.set_level('INFO')
+    choose_engines(ladder, precision='fp16')
+    assert 'background' not in caplog.text  # off by default
+    for _ in range(2):
+        started = time.monotonic()
+        engine = choose_engines(ladder, precision='fp16', allow_build=True)(
+            ladder, ladder.levels[0])
+        assert time.monotonic() - started < 5  # nothing waits
+        assert isinstance(engine, OnnxRuntimeEngine)
+    with pytest.raises(EngineError, match='no fp16 plan has been built'):
+        choose_engines(ladder, engine='tensorrt', precision='fp16', allow_build=True)
+    limit = time.monotonic() + 20
+    while 'configure again to fly TensorRT' not in caplog.text and time.monotonic() < limit:
+        time.sleep(0.02)
+    assert caplog.text.count('building plans in the background') == 1
+    assert 'plans: building fp16' in caplog.text
+    assert 'configure again to fly TensorRT' in caplog.text

@@ -9,6 +9,7 @@ from collections.abc import Callable
 
 from ...ladder import Ladder, Level
 from ..telemetry.machine import device_name
+from .background_build import build_in_background
 from .base import Engine, EngineError
 from .onnx_runtime import PREFERRED, OnnxRuntimeEngine
 
@@ -19,9 +20,15 @@ log = logging.getLogger(__name__)
 
 
 def choose_engines(
-    ladder: Ladder, *, engine: str = 'auto', precision: str = 'fp32', threads: int = 0
+    ladder: Ladder,
+    *,
+    engine: str = 'auto',
+    precision: str = 'fp32',
+    threads: int = 0,
+    cuda_graph: bool = False,
+    allow_build: bool = False,
 ) -> EngineFactory:
-    """The factory of the engines that fly ``ladder`` here. Nothing is built, nothing loaded.
+    """The factory of the engines that fly ``ladder`` here. Nothing is loaded.
 
     Args:
         ladder: to be flown.
@@ -31,6 +38,9 @@ def choose_engines(
         precision: 'fp32', 'fp16', 'int8', or 'auto': of each level the one that was measured
             fastest on this machine (fp32 where nothing was measured).
         threads: of an engine on the CPU; 0 = one for each core.
+        cuda_graph: TensorRT records a frame's work once and launches it as one.
+        allow_build: where only plans are missing for TensorRT, a process in the background
+            builds them, for the next time; nothing waits for it.
 
     Raises:
         EngineError: the engine that was asked for cannot be had; says what mends it.
@@ -38,11 +48,13 @@ def choose_engines(
     if engine not in ENGINES:
         raise EngineError(f'no engine "{engine}"; there are {", ".join(ENGINES)}')
     if engine in ('auto', 'tensorrt'):
-        from .tensorrt_run import tensorrt_factory
+        from .tensorrt_run import NoPlan, tensorrt_factory
 
         try:
-            factory = tensorrt_factory(ladder, precision)
+            factory = tensorrt_factory(ladder, precision, cuda_graph=cuda_graph)
         except EngineError as error:
+            if allow_build and isinstance(error, NoPlan):
+                build_in_background(ladder, precision)
             if engine == 'tensorrt':
                 raise
             log.info('TensorRT is not used: %s; flying ONNX Runtime', error)

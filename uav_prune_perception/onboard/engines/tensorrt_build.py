@@ -123,23 +123,27 @@ def build_level(
     Raises:
         EngineError: TensorRT refuses the network; with its own words.
         LadderError: the level has no file for this precision.
-        OSError: the cache cannot be written.
+        OSError: the disk is full.
     """
     key = here.key(ladder, level, precision)
     if not again and cache.facts(key) is not None:
         return cache.plan(key), False
-    onnx = source_file(ladder, level, precision, here.strongly_typed)
-    started = time.monotonic()
-    with _ticking(f'level {level.name} {precision}', tell):
-        plan = build_plan(
-            here, onnx, precision, timing_cache=cache.timing_cache(key.tensorrt, here.gpu),
-            tell=tell,
-        )
-    facts = {
-        'ladder': ladder.name, 'level': level.name, 'onnx': onnx.name,
-        'build_s': round(time.monotonic() - started, 1),
-    }
-    return cache.store(key, plan, facts), True
+    onnx, what = source_file(ladder, level, precision, here.strongly_typed), f'level {level.name}'
+    before = cache.facts(key)
+    with cache.building(key, lambda: tell(f'{what}: somebody else is building it; waiting')):
+        if cache.facts(key) not in (None, before):  # it was just built
+            return cache.plan(key), False
+        started = time.monotonic()
+        with _ticking(f'{what} {precision}', tell):
+            plan = build_plan(
+                here, onnx, precision, timing_cache=cache.timing_cache(key.tensorrt, here.gpu),
+                tell=tell,
+            )
+        facts = {
+            'ladder': ladder.name, 'level': level.name, 'onnx': onnx.name,
+            'build_s': round(time.monotonic() - started, 1),
+        }
+        return cache.store(key, plan, facts), True
 
 
 def build_plan(
@@ -165,7 +169,10 @@ def build_plan(
         if flag is None:
             raise EngineError(f'TensorRT {trt.__version__}: no {name} flag, {precision} needs it')
         config.set_flag(flag)
-    timing = config.create_timing_cache(_content(timing_cache))
+    # A damaged file makes no cache; an empty one always does.
+    timing = (
+        config.create_timing_cache(_content(timing_cache)) or config.create_timing_cache(b'')
+    )
     config.set_timing_cache(timing, False)
     if hasattr(trt, 'IProgressMonitor'):
         config.progress_monitor = _progress_monitor(trt, tell)
@@ -175,7 +182,10 @@ def build_plan(
             f'{onnx}: TensorRT {trt.__version__} cannot build it as {precision}; its log is on '
             'stderr'
         )
-    _keep(timing_cache, bytes(config.get_timing_cache().serialize()))
+    try:
+        _keep(timing_cache, bytes(config.get_timing_cache().serialize()))
+    except OSError as error:  # minutes of building are worth more than the next one's head start
+        tell(f'{timing_cache}: not kept: {error.strerror}')
     return bytes(plan)
 
 

@@ -9,9 +9,13 @@ that decides it; beside it lies a JSON file that says the same in words.
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import hashlib
 import json
 import os
+import time
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -21,6 +25,8 @@ from ...ladder.reader import sha256_of
 from .base import EngineError
 from .cuda_runtime import Gpu
 
+# A plan is written a moment before its JSON; who reads just then reads once more.
+READ_AGAIN_S = 0.2
 RECIPE = 1  # of `tensorrt_build`: another number makes old plans unknown
 
 
@@ -91,6 +97,34 @@ class PlanCache:
             temporary.write_text(json.dumps(document, indent=1) + '\n', encoding='utf-8')
         return path
 
+    @contextlib.contextmanager
+    def building(self, key: PlanKey, wait: Callable[[], None] = lambda: None) -> Iterator[None]:
+        """One builder of a plan at a time, on this machine; a second one waits for the first.
+
+        Args:
+            key: of the plan.
+            wait: called once when somebody else is building it.
+
+        Raises:
+            EngineError: the cache cannot be written. Found before minutes are spent on a plan.
+        """
+        path = self.folder / f'{key.digest}.lock'
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            lock = path.open('a')
+        except OSError as error:
+            raise EngineError(
+                f'{self.folder}: cannot be written ({error.strerror}); set XDG_CACHE_HOME to a '
+                'folder that can'
+            ) from None
+        with lock:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                wait()
+                fcntl.flock(lock, fcntl.LOCK_EX)
+            yield
+
     def facts(self, key: PlanKey) -> dict[str, Any] | None:
         """What is known of the plan of ``key``; None = there is none, or only half of one."""
         path = self.plan(key)
@@ -107,17 +141,19 @@ class PlanCache:
         Raises:
             EngineError: there is none (says what the nearest was built for), or it is damaged.
         """
-        facts = self.facts(key)
-        if facts is None:
-            raise EngineError(f'{self.why_not(key)}; run "{mend}" on this machine')
         path = self.plan(key)
-        try:
-            plan = path.read_bytes()
-        except OSError as error:
-            raise EngineError(f'{path}: cannot be read: {error.strerror}') from None
-        if hashlib.sha256(plan).hexdigest() != facts.get('sha256'):
-            raise EngineError(f'{path}: is damaged; run "{mend}" on this machine')
-        return plan
+        for pause_s in (READ_AGAIN_S, 0.0):
+            facts = self.facts(key)
+            if facts is None:
+                raise EngineError(f'{self.why_not(key)}; run "{mend}" on this machine')
+            try:
+                plan = path.read_bytes()
+            except OSError as error:
+                raise EngineError(f'{path}: cannot be read: {error.strerror}') from None
+            if hashlib.sha256(plan).hexdigest() == facts.get('sha256'):
+                return plan
+            time.sleep(pause_s)
+        raise EngineError(f'{path}: is damaged; run "{mend}" on this machine')
 
     def why_not(self, key: PlanKey) -> str:
         """In words, why there is no plan for ``key``."""

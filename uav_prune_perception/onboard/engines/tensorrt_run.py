@@ -27,6 +27,10 @@ from .tensorrt_cache import PlanCache, PlanKey
 log = logging.getLogger(__name__)
 
 
+class NoPlan(EngineError):  # noqa: N818, it says what is
+    """TensorRT could fly the ladder if its plans were built."""
+
+
 class Scratch:
     """Device memory that contexts which never run at the same time share; it only grows."""
 
@@ -178,7 +182,8 @@ class TensorRtEngine:
         strategies = getattr(trt, 'ExecutionContextAllocationStrategy', None)
         if strategies is not None:  # 10 and later
             self._context = self._engine.create_execution_context(strategies.USER_MANAGED)
-            self._scratch_size = int(self._engine.device_memory_size_v2)
+            size = getattr(self._engine, 'device_memory_size_v2', None)  # from 10.1 on
+            self._scratch_size = int(self._engine.device_memory_size if size is None else size)
         else:
             self._context = self._engine.create_execution_context_without_device_memory()
             self._scratch_size = int(self._engine.device_memory_size)
@@ -261,8 +266,8 @@ def tensorrt_factory(
         cuda_graph: see `TensorRtEngine`.
 
     Raises:
-        EngineError: no TensorRT, no GPU, or a level without a plan for this machine; one line
-            with the command that mends it.
+        EngineError: no TensorRT, no GPU, or a level without such a variant; one line.
+        NoPlan: a level without a plan for this machine; with the command that builds it.
     """
     here, cache = here or machine(), cache or PlanCache()
     scratch = Scratch(here.cuda)
@@ -276,7 +281,7 @@ def tensorrt_factory(
         except LadderError as error:
             raise EngineError(str(error)) from None
         if cache.facts(wanted) is None:
-            raise EngineError(
+            raise NoPlan(
                 f'level {level.name}: {cache.why_not(wanted)}; run '
                 f'"{plan_command(ladder, wanted.precision)}" on this machine'
             )
