@@ -186,7 +186,7 @@ def torch_pruning(network: zoo.Network, share: float, round_to: int | None) -> n
 class SplitC2f(nn.Module):
     """YOLOv8's C2f with two convolutions in place of one whose output is chunked.
 
-    Torch-Pruning cannot cut through the chunk; its manual's YOLOv8 example replaces it in this way.
+    Torch-Pruning cannot cut through the chunk; its YOLOv8 example replaces it in this way.
     """
 
     def __init__(self, c2f: Any) -> None:
