@@ -32,7 +32,8 @@ OPTIONS = FitOptions(
 SCENES = {'kind': 'generated_scenes', 'train': 16, 'val': 3, 'test': 1, 'width': 96, 'height': 64}
 ADASP = ('prune.method=adasp', 'train.optimizer=sgd', 'soft={epochs: 3, batch_size: 16, '
          'optimizer: sgd, lr: 0.05}', 'prune.levels=[{kept_macs: 0.5}]')
-ACP = ('prune.method=acp', 'prune.options={mode: as_intended, particles: 3, cycles: 1, images: 4}',
+ACP = ('data.augmentation={kind: crop_flip, pad: 2}', 'prune.method=acp',
+       'prune.options={mode: as_intended, particles: 3, cycles: 1, images: 4}',
        'train.epochs=1', 'search={epochs: 1, batch_size: 16, threads: 1}',
        'prune.levels=[{kept_macs: 0.6}]')
 

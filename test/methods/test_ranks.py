@@ -16,6 +16,8 @@ import pytest
 import rank_jobs
 import torch
 
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
+
 
 def free_port() -> int:
     with socket.socket() as one:
@@ -40,7 +42,7 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
         start(found['two'], RANK=str(rank), LOCAL_RANK=str(rank), **shared) for rank in range(2)
     ]
     rank_jobs.main(found['one'])
-    told = [process.communicate(timeout=110)[0] for process in processes]
+    told = [process.communicate(timeout=280)[0] for process in processes]
     assert [process.returncode for process in processes] == [0, 0], '\n'.join(told)
     assert ''.join(told) == ''
     return found

@@ -10,6 +10,8 @@ import pytest
 
 from uav_prune_perception.methods.recipe import load_recipe
 from uav_prune_perception.methods.recipe_source import RecipeError
+from uav_prune_perception.methods.registry import make_method
+from uav_prune_perception.networks.registry import build_network
 
 GOOD = """\
 name: small
@@ -115,4 +117,12 @@ def test_no_recipe_and_no_mapping(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize('path', sorted((Path(__file__).parents[2] / 'config/recipes').glob('*')))
 def test_the_recipes_in_the_package_are_good(path: Path) -> None:
-    assert load_recipe(path).name == path.stem
+    recipe = load_recipe(path)
+    assert recipe.name == path.stem
+    method = make_method(recipe)  # its options, and the sections that it needs
+    assert method.recovery in ('finetune', 'retrain', 'scratch', 'none')
+    network = recipe.network
+    model = build_network(network.name, classes=5, channels=3, **network.options)
+    assert sum(parameter.numel() for parameter in model.parameters()) > 10_000
+    told = path.read_text().split('\nname:')[0]
+    assert f'config/recipes/{path.name}' in told, 'says how it is run'

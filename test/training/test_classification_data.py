@@ -4,14 +4,18 @@
 
 from __future__ import annotations
 
+import threading
+
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 from torch import nn
 
 from uav_prune_perception.datasets.classification_set import ClassificationSet, ClassificationSplit
 from uav_prune_perception.datasets.detection_set import DatasetError
 from uav_prune_perception.networks.registry import build_network
+from uav_prune_perception.training.ahead import ahead
 from uav_prune_perception.training.classification_task import ClassificationTask
 from uav_prune_perception.training.crop_flip import CropFlip, crop_flip
 from uav_prune_perception.training.fit import FitOptions, fit
@@ -135,3 +139,46 @@ def test_a_wrong_learning_key_is_one_clear_line(tmp_path, change, words):
                       'augmentation': {'kind': 'crop_flip', 'pad': 1}})
     assert made.input.mean == (0.5, 0.5, 0.5)
     assert made.input.std == (0.1, 0.2, 0.3)
+
+
+def test_parts_of_batches_are_what_the_whole_ones_are_made_of(tmp_path):
+    for split in ('train', 'val'):
+        for index in range(20):
+            path = tmp_path / split / 'ab'[index % 2] / f'{index}.png'
+            path.parent.mkdir(parents=True, exist_ok=True)
+            picture = np.random.default_rng(index).integers(0, 255, (40, 40, 3), np.uint8)
+            Image.fromarray(picture).save(path)
+    options = {'kind': 'crop_flip', 'pad': 2, 'quarter_turns': True}
+    made = make_task({
+        'kind': 'imagenet', 'root': str(tmp_path), 'side': 32, 'resize': 36, 'val': 4,
+        'augmentation': options,
+    })
+
+    def generator():
+        return torch.Generator().manual_seed(3)
+
+    whole = list(made.train_batches(0, 8, generator()))
+    parts = [list(made.train_part(0, 8, generator(), rank, 2)) for rank in range(2)]
+    assert len(whole) == len(parts[0]) == 2
+    for (images, labels), first, second in zip(whole, *parts, strict=True):
+        assert len(first[0]) == 4
+        torch.testing.assert_close(torch.cat([first[0], second[0]]), images)
+        assert torch.equal(torch.cat([first[1], second[1]]), labels)
+    assert made.train_part(0, 7, generator(), 0, 2) is None
+
+
+def test_reading_ahead_changes_nothing_and_hides_nothing():
+    assert list(ahead(iter(range(20)))) == list(range(20))
+
+    def breaks():
+        yield 1
+        raise ValueError('broken picture')
+
+    found = ahead(breaks())
+    assert next(found) == 1
+    with pytest.raises(ValueError, match='broken picture'):
+        next(found)
+    left = ahead(iter(range(1000)))
+    assert next(left) == 0
+    left.close()
+    assert not any(thread.name == 'ahead' for thread in threading.enumerate())

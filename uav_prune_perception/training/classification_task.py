@@ -16,6 +16,7 @@ from torch.nn import functional
 from uav_prune_perception.datasets.classification_set import ClassificationSet
 from uav_prune_perception.ladder import Accuracy, InputSpec, Logits
 
+from .ahead import ahead
 from .augmentation import Augmentation, augment
 from .crop_flip import CropFlip, crop_flip
 from .task import Predict, normalised, normalised_planes, numpy_generator, shuffled
@@ -117,26 +118,51 @@ class ClassificationTask:
             labels = torch.from_numpy(split.labels).to(device)
             self._resident['train'] = (torch.from_numpy(split.images).to(device), labels)
 
+    def train_part(
+        self, epoch: int, batch_size: int, generator: torch.Generator, rank: int, size: int
+    ) -> Iterator[tuple[Tensor, Tensor]] | None:
+        """`train_batches`, of each only the ``rank``-th of ``size`` equal parts.
+
+        Without making the others, where the augmentation allows that; else None.
+        """
+        split, options = self.data.split('train'), self.augmentation
+        batch = min(batch_size, len(split))
+        if not isinstance(options, CropFlip) or batch % size:
+            return None
+        count = batch // size
+        part = slice(rank * count, (rank + 1) * count)
+        order = shuffled(len(split), generator)
+        return self._fast_batches(order, batch_size, options, generator, part)
+
     def _fast_batches(
         self,
         order: NDArray[np.int64],
         batch_size: int,
         options: CropFlip,
         generator: torch.Generator,
+        part: slice = slice(None),
     ) -> Iterator[tuple[Tensor, Tensor]]:
         split = self.data.split('train')
         if not self._resident:
             self.hold('cpu')
-        for step in range(self.steps_per_epoch(batch_size)):
-            chosen = order[step * batch_size:(step + 1) * batch_size]
-            if 'train' in self._resident:
-                images, labels = self._resident['train']
-                index = torch.from_numpy(chosen).to(images.device)
-                batch, targets = images[index], labels[index]
-            else:
-                batch = torch.from_numpy(split.images[chosen])
-                targets = torch.from_numpy(split.labels[chosen])
-            yield normalised_planes(crop_flip(batch, options, generator), self.input), targets
+        batches = [
+            order[step * batch_size:(step + 1) * batch_size]
+            for step in range(self.steps_per_epoch(batch_size))
+        ]
+        resident = self._resident.get('train')
+        pictures: Iterator[tuple[Tensor, Tensor]]
+        if resident is not None:
+            indices = (torch.from_numpy(batch[part]).to(resident[0].device) for batch in batches)
+            pictures = ((resident[0][index], resident[1][index]) for index in indices)
+        else:  # the next batches are decoded while this one is learnt
+            pictures = ahead(
+                (torch.from_numpy(split.images[batch[part]]),
+                 torch.from_numpy(split.labels[batch[part]]))
+                for batch in batches
+            )
+        for batch, (images, targets) in zip(batches, pictures, strict=True):
+            changed = crop_flip(images, options, generator, part, len(batch))
+            yield normalised_planes(changed, self.input), targets
 
     def loss(
         self, model: nn.Module, images: Tensor, targets: Tensor, teacher: nn.Module | None = None

@@ -161,7 +161,7 @@ class _Run:
         torch.manual_seed(_epoch_seed(options.seed, epoch) + self.ranks.rank)
         self.model.train()
         started, total, lr = time.monotonic(), 0.0, 0.0
-        batches = self.task.train_batches(epoch, options.batch_size, generator)
+        batches = self.ranks.batches(self.task, epoch, options.batch_size, generator)
         for step, (images, targets) in enumerate(batches):
             lr = learning_rate(options, epoch * self.steps + step, self.steps)
             total += self._step(images, targets, lr, step)
@@ -186,7 +186,6 @@ class _Run:
 
     def _step(self, images: Tensor, targets: Any, lr: float, step: int) -> float:
         options, model = self.options, self.model
-        images, targets = self.ranks.share(images, targets)
         images = images.to(self.device)
         targets = targets.to(self.device) if isinstance(targets, Tensor) else targets
         for group in self.optimizer.param_groups:

@@ -26,7 +26,7 @@ from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
 from .shared_batchnorm import shared_batchnorm
-from .task import Predict, TrainingError, torch_predict
+from .task import LearningTask, Predict, TrainingError, torch_predict
 
 T = TypeVar('T')
 # The first process may export or measure for hours while the others wait for it; one that died
@@ -168,6 +168,21 @@ class Ranks:
                 f'processes; choose a batch_size that is a multiple of {self.size}, and no '
                 'more than there are pictures to learn from'
             )
+
+    def batches(
+        self, task: LearningTask, epoch: int, batch_size: int, generator: torch.Generator
+    ) -> Iterator[tuple[Tensor, Any]]:
+        """This process's part of every batch of an epoch.
+
+        A task with a method `train_part` (see `ClassificationTask`) makes only that part.
+        """
+        own = getattr(task, 'train_part', None)
+        if self.size > 1 and own is not None:
+            parts = own(epoch, batch_size, generator, self.rank, self.size)
+            if parts is not None:
+                return parts
+        whole = task.train_batches(epoch, batch_size, generator)
+        return (self.share(images, targets) for images, targets in whole)
 
     def share(self, images: Tensor, targets: Any) -> tuple[Tensor, Any]:
         """This process's part of a batch.
