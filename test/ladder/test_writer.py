@@ -167,51 +167,67 @@ def test_only_a_sound_ladder_replaces_an_old_one(tmp_path):
 
 PROGRAM = textwrap.dedent("""
     import os, sys
+    from pathlib import Path
     sys.path.insert(0, sys.argv[1])
     import plain_ladder
-    target, step = sys.argv[2], int(sys.argv[3])
-    count = 0
     real = {name: getattr(os, name) for name in ('fsync', 'replace', 'rename', 'mkdir')}
 
-    def wrap(name):
-        def call(*arguments, **named):
-            global count
-            count += 1
-            if count == step:
-                os.kill(os.getpid(), 9)
-            return real[name](*arguments, **named)
-        return call
+    def write(target, step):
+        count = 0
 
-    for name in real:
-        setattr(os, name, wrap(name))
-    plain_ladder.write(__import__('pathlib').Path(target), b'new', overwrite=True)
-    print('steps', count)
+        def wrap(name):
+            def call(*arguments, **named):
+                nonlocal count
+                count += 1
+                if count == step:
+                    os.kill(os.getpid(), 9)
+                return real[name](*arguments, **named)
+            return call
+
+        for name in real:
+            setattr(os, name, wrap(name))
+        plain_ladder.write(Path(target), b'new', overwrite=True)
+        return count
+
+    for argument in sys.argv[2:]:  # imports are done once: each writer is a fork
+        step, target = argument.split('=', 1)
+        pid = os.fork()
+        if pid == 0:
+            print('wrote', write(target, int(step)), flush=True)
+            os._exit(0)
+        print(step, os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]), flush=True)
 """)
 
 
-def kill_at(step: int, target: Path) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, '-c', PROGRAM, str(Path(__file__).parent), str(target), str(step)],
+def kill_at(targets: dict[int, Path]) -> tuple[dict[int, int], str]:
+    """Write each ladder in a process of its own that is killed at this step; exit codes."""
+    done = subprocess.run(
+        [sys.executable, '-c', PROGRAM, str(Path(__file__).parent),
+         *(f'{step}={target}' for step, target in targets.items())],
         capture_output=True, text=True, timeout=60, check=False,
     )
+    assert done.returncode == 0, done.stderr
+    lines = [line.split() for line in done.stdout.splitlines()]
+    codes = {int(step): int(code) for step, code in lines if step != 'wrote'}
+    return codes, next((count for word, count in lines if word == 'wrote'), '')
 
 
 @pytest.mark.parametrize('existed', [False, True])
 def test_a_kill_at_any_step_leaves_no_half_ladder(tmp_path, existed):
-    whole = kill_at(10**9, tmp_path / 'first')
-    assert whole.returncode == 0, whole.stderr
-    steps = int(whole.stdout.split()[1])
-    assert steps >= 8
-    for step in range(1, steps + 1):
-        target = tmp_path / f'at{step}' / 'ladder'
+    codes, count = kill_at({10**9: tmp_path / 'first'})
+    assert codes == {10**9: 0}
+    assert int(count) >= 8
+    targets = {step: tmp_path / f'at{step}' / 'ladder' for step in range(1, int(count) + 1)}
+    for target in targets.values():
         target.parent.mkdir()
         if existed:
             plain_ladder.write(target, b'old')
-        killed = kill_at(step, target)
-        if killed.returncode == 0:  # overwriting may need fewer steps
+    codes, _ = kill_at(targets)
+    for step, target in targets.items():
+        if codes[step] == 0:  # overwriting may need fewer steps
             assert existed
             continue
-        assert killed.returncode == -signal.SIGKILL, killed.stderr
+        assert codes[step] == -signal.SIGKILL
         if existed or target.exists():
             ladder = open_ladder(target)  # the old or the new one, whole
             assert ladder.file(ladder.levels[0]).read_bytes() in (b'old100', b'new100')
