@@ -5,8 +5,9 @@
     python benchmarks/methods.py --setting cpu --data ../shared/data
     python benchmarks/methods.py --setting gpu --data ../shared/data --workers 6
 
-One JSON line for each finished run; started again, it goes on with what is missing. Runs go seed
-by seed, cut by cut, and round all methods, so that a part of them is a fair table already.
+One JSON line for each finished run; started again, it goes on with what is missing. Runs go cut
+by cut (70 % first), seed by seed, and round all methods, so that a part of them is a fair table
+already.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import argparse
 import contextlib
 import dataclasses
 import fcntl
+import functools
 import hashlib
 import itertools
 import json
@@ -102,8 +104,10 @@ def _row(setting: Setting, run: Run, bench: Bench) -> dict[str, Any]:
         'origin': run.contender.origin if run.contender else 'dense',
         'note': run.contender.note if run.contender else '',
         'budget': setting.epochs * (setting.steps or 0), 'epochs': setting.epochs,
-        'batch_size': setting.batch_size, 'torch': torch.__version__,
+        'batch_size': setting.batch_size, 'torch': torch.__version__, 'commit': _commit(),
     }
+    if run.contender is not None:
+        row['recipe'] = run.contender.recipe
     try:
         if run.contender is None:
             row.update(bench.dense())
@@ -117,12 +121,12 @@ def _row(setting: Setting, run: Run, bench: Bench) -> dict[str, Any]:
 
 
 def _runs(setting: Setting, contenders: list[Contender]) -> Iterator[Run]:
-    """Seed by seed, cut by cut; the problems and all contenders within."""
+    """Cut by cut, problem by problem, seed by seed; all contenders within."""
     for problem in setting.problems:
         yield Run(problem, None, 0.0, 0)
-    for seed, cut, problem in itertools.product(
-        range(setting.first_seed, setting.first_seed + setting.seeds),
+    for cut, problem, seed in itertools.product(
         sorted(setting.cuts, key=lambda cut: abs(cut - 0.7)), setting.problems,
+        range(setting.first_seed, setting.first_seed + setting.seeds),
     ):
         for contender in contenders:
             yield Run(problem, contender, cut, seed)
@@ -216,6 +220,16 @@ def _rows(lines: Path) -> list[dict[str, Any]]:
             row = json.loads(line)
             rows[row['key']] = row
     return list(rows.values())
+
+
+@functools.cache
+def _commit() -> str:
+    """Of the code that runs; with a plus where files were changed since."""
+    git = ('git', '-C', str(RESULTS), 'describe', '--always', '--dirty=+')
+    try:
+        return subprocess.run(git, capture_output=True, text=True, check=True).stdout.strip()
+    except (OSError, subprocess.CalledProcessError):
+        return 'unknown'
 
 
 def _machine(setting: Setting) -> str:

@@ -100,6 +100,14 @@ class Contender:
     note: str = ''
     settings: tuple[str, ...] = ()
 
+    @property
+    def recipe(self) -> dict[str, Any]:
+        """What its rows must name, so that they can be told from those of other options."""
+        return {
+            'method': self.method, 'options': self.options, 'allocation': self.allocation,
+            'parts': self.parts, 'distil': self.distil, 'prune': self.prune,
+        }
+
 
 def cifar_resnet(depth: int, val: int, trained: bool, dense_epochs: int = 60) -> Problem:
     """A CIFAR ResNet with option A shortcuts; published weights where ``trained``."""
@@ -158,39 +166,45 @@ SETTINGS = {
 THIRD = 'a third of the budget is sparse training'
 MASKS = 'the budget is training with masks, from the trained network'
 SEARCH = {'particles': 8, 'cycles': 3, 'pictures': 256}
+LONG = ('gpu', 'gpu_full')
 CONTENDERS = (
-    Contender('L1 global', 'baseline', 'l1', allocation='global'),
-    Contender('L1 uniform', 'baseline', 'l1', allocation='uniform'),
-    Contender('L2 global', 'baseline', 'l2', allocation='global'),
-    Contender('random', 'baseline', 'random', allocation='uniform'),
-    Contender('FPGM', 'baseline', 'fpgm', allocation='uniform'),
-    Contender('Taylor', 'baseline', 'taylor', allocation='global'),
-    Contender('slimming', 'baseline', 'network_slimming', parts={'sparse': 1 / 3}, note=THIRD),
-    Contender('SFP', 'baseline', 'sfp', {'start': 'dense'}, parts={'soft': 1.0}, note=MASKS),
-    Contender('ASFP', 'baseline', 'asfp', {'start': 'dense'}, parts={'soft': 1.0}, note=MASKS),
+    Contender('recommended', 'ours', 'acp', SEARCH, parts={'search': 0.0}, distil=True,
+              note='ACP budgeted, distilled; search without training on top'),
+    Contender('TP magnitude, distilled', 'Torch-Pruning', 'magnitude', distil=True,
+              note='with our distillation: what that alone brings'),
+    Contender('TP magnitude', 'Torch-Pruning', 'magnitude'),
+    Contender('TP group norm', 'Torch-Pruning', 'group_norm'),
+    Contender('TP Taylor', 'Torch-Pruning', 'taylor'),
+    Contender('TP BN scale', 'Torch-Pruning', 'bn_scale'),
+    Contender('ACP budgeted', 'method', 'acp', SEARCH, parts={'search': 0.0},
+              note='our budgeted mode: search without training on top'),
+    Contender('DAAR', 'method', 'daar', {'probe_epochs': 1}, note='probe training on top'),
+    Contender('L1RR', 'method', 'l1rr', parts={'sparse': 1 / 3}, note=THIRD),
     Contender('AdaSP', 'method', 'adasp', {'start': 'dense'}, parts={'soft': 1.0},
               note=f'{MASKS}; the paper trains from scratch'),
     Contender('AdaSP, from scratch', 'method', 'adasp', parts={'soft': 1.0},
               note='from scratch, as the paper has it', settings=('gpu_full',)),
-    Contender('L1RR', 'method', 'l1rr', parts={'sparse': 1 / 3}, note=THIRD),
-    Contender('DAAR', 'method', 'daar', {'probe_epochs': 1}, note='probe training on top'),
-    Contender('elimination', 'ours', 'elimination', allocation='inner',
-              prune={'reconstruct': True}, note='least squares on unlabelled pictures on top'),
-    Contender('elimination, distilled', 'ours', 'elimination', allocation='inner', distil=True,
-              prune={'reconstruct': True}, note='elimination and distillation'),
-    Contender('ACP budgeted', 'method', 'acp', SEARCH, parts={'search': 0.0},
-              note='our budgeted mode: search without training on top'),
-    Contender('ACP budgeted, distilled', 'ours', 'acp', SEARCH, parts={'search': 0.0},
-              distil=True, note='the recommended recipe; search without training on top'),
-    Contender('TP magnitude', 'Torch-Pruning', 'magnitude'),
-    Contender('TP BN scale', 'Torch-Pruning', 'bn_scale'),
-    Contender('TP group norm', 'Torch-Pruning', 'group_norm'),
+    Contender('FPGM', 'baseline', 'fpgm', allocation='uniform'),
+    Contender('L1 uniform', 'baseline', 'l1', allocation='uniform'),
+    Contender('slimming', 'baseline', 'network_slimming', parts={'sparse': 1 / 3}, note=THIRD),
+    Contender('random', 'baseline', 'random', allocation='uniform'),
+    # Those that tell less: only where there is time
     Contender('TP group norm, sparse', 'Torch-Pruning', 'group_sl', parts={'sparse': 1 / 3},
-              note=THIRD),
-    Contender('TP Taylor', 'Torch-Pruning', 'taylor'),
-    Contender('TP magnitude, distilled', 'Torch-Pruning', 'magnitude', distil=True,
-              note='with our distillation: what that alone brings'),
-    Contender('L1 global, distilled', 'baseline', 'l1', allocation='global', distil=True),
+              note=THIRD, settings=LONG),
+    Contender('elimination', 'ours', 'elimination', allocation='inner',
+              prune={'reconstruct': True}, note='least squares on unlabelled pictures on top',
+              settings=LONG),
+    Contender('elimination, distilled', 'ours', 'elimination', allocation='inner', distil=True,
+              prune={'reconstruct': True}, note='elimination and distillation', settings=LONG),
+    Contender('L1 global', 'baseline', 'l1', allocation='global', settings=LONG),
+    Contender('L1 global, distilled', 'baseline', 'l1', allocation='global', distil=True,
+              settings=LONG),
+    Contender('L2 global', 'baseline', 'l2', allocation='global', settings=LONG),
+    Contender('Taylor', 'baseline', 'taylor', allocation='global', settings=LONG),
+    Contender('SFP', 'baseline', 'sfp', {'start': 'dense'}, parts={'soft': 1.0}, note=MASKS,
+              settings=LONG),
+    Contender('ASFP', 'baseline', 'asfp', {'start': 'dense'}, parts={'soft': 1.0}, note=MASKS,
+              settings=LONG),
 )
 
 
