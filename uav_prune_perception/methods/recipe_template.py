@@ -14,10 +14,13 @@ Task = Literal['detection', 'classification']
 SECTION_WORDS = {
     'sparse': 'sparse training of the dense network, before the first cut',
     'soft': 'one training run with masks for each level; what they hold at the end is cut',
-    'search': 'the short training of each candidate of the search',
+    'search': 'of each candidate; 0 epochs: judged as it is, 1 or more trains it first',
     'finetune': 'after each cut',
     'retrain': 'after each cut: a full training',
 }
+# The methods' own defaults are those of papers, for hundreds of epochs
+STRENGTH = 'strength: 0.01        # of the penalty; 0.001 where sparse training is 100 epochs or more'
+OPTIONS = {'l1rr': STRENGTH, 'network_slimming': STRENGTH}
 
 
 @dataclass(frozen=True)
@@ -103,10 +106,13 @@ def _train(answers: Answers) -> str:
 
 def _section(name: str, answers: Answers) -> str:
     epochs, part = {
-        'sparse': (10, 0.5), 'soft': (30, 1.0), 'search': (1, 0.5), 'finetune': (6, 0.5),
+        'sparse': (10, 0.5), 'soft': (30, 1.0), 'search': (0, 0.5), 'finetune': (6, 0.5),
         'retrain': (30, 1.0),
     }[name]
-    return f'{name}:                 # {SECTION_WORDS[name]}\n{_training(answers, epochs, part)}'
+    text = f'{name}:                 # {SECTION_WORDS[name]}\n{_training(answers, epochs, part)}'
+    if name == 'finetune' and answers.task == 'classification':
+        text += '\n  distil: true            # the dense network teaches'
+    return text
 
 
 def _training(answers: Answers, epochs: int, part: float) -> str:
@@ -121,8 +127,10 @@ def _training(answers: Answers, epochs: int, part: float) -> str:
 
 def _prune(answers: Answers) -> str:
     levels = '\n'.join(f'    - {{kept_macs: {level:g}}}' for level in answers.levels)
+    own = OPTIONS.get(answers.method)
+    options = f'  options:\n    {own}\n' if own else ''
     return (
-        f'prune:\n  method: {answers.method}\n'
+        f'prune:\n  method: {answers.method}\n{options}'
         '  from: previous          # each level from the one above it; or dense\n'
         '  round_to: 16            # widths that engines on AVX-512 like; 8 for small networks\n'
         '  min_channels: 8\n'
