@@ -23,8 +23,10 @@ def tables(rows: list[Row], setting: str) -> str:
     if not rows:
         return f'No run of setting {setting} has finished.\n'
     machines = sorted({row['machine'] for row in rows})
+    commits = sorted({row.get('commit', 'unknown') for row in rows})
     parts = [
-        f'Setting `{setting}` on {", ".join(machines)}; torch {rows[0]["torch"]}. '
+        f'Setting `{setting}` on {", ".join(machines)}; torch {rows[0]["torch"]}; '
+        f'commits {", ".join(commits)}. '
         'Accuracy: top-1 on the test split, read once for each final model, after the last step '
         'of fine-tuning; mean and standard deviation over the seeds. '
         f'Budget: {_budget(rows[0])}. `batches`: labelled batches that the method took in all, '
@@ -69,7 +71,21 @@ def _table(rows: list[Row], cut: float) -> str:
             f'| {_mean(own, "params") / 1e3:.1f} | {_mean(own, "latency_ratio"):.2f} '
             f'| {_mean(own, "prune_s"):.1f} | {_mean(own, "batches"):.0f} | {note} |'
         )
-    return '\n'.join([*lines, ''])
+    return '\n'.join([*lines, *_lead(done), ''])
+
+
+def _lead(done: dict[str, list[Row]]) -> list[str]:
+    """What the recommended recipe is ahead of Torch-Pruning's best, where both were run."""
+    ours = done.get('recommended', [])
+    theirs = [own for own in done.values() if own and own[0]['origin'] == 'Torch-Pruning']
+    if not ours or not theirs:
+        return []
+    best = max(theirs, key=lambda own: _mean(own, 'top1'))
+    gap = 100 * (_mean(ours, 'top1') - _mean(best, 'top1'))
+    return [
+        '', f'Recommended less the best of Torch-Pruning ({best[0]["name"]}): {gap:+.2f} points, '
+        f'with {len(ours)} and {len(best)} seeds.',
+    ]
 
 
 def plot(rows: list[Row], path: Path) -> None:

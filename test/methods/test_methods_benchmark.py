@@ -125,10 +125,15 @@ def test_tables_rank_by_accuracy_and_name_what_failed(monkeypatch: pytest.Monkey
     found = [
         {**common, 'name': 'good', 'seed': 0, 'top1': 0.90},
         {**common, 'name': 'good', 'seed': 1, 'top1': 0.92},
-        {**common, 'name': 'bad', 'seed': 0, 'top1': 0.5},
+        {**common, 'name': 'recommended', 'seed': 0, 'top1': 0.88},
+        {**common, 'name': 'TP', 'origin': 'Torch-Pruning', 'seed': 0, 'top1': 0.80},
+        {**common, 'name': 'TP less', 'origin': 'Torch-Pruning', 'seed': 0, 'top1': 0.70},
+        {**common, 'name': 'bad', 'seed': 0, 'top1': 0.5, 'commit': 'abc123'},
         {**common, 'name': 'worse', 'seed': 0, 'error': 'the budget cannot be reached'},
     ]
     text = tables(found, 'cpu')
     assert '| good | method | 91.00 ± 1.41 | 2 |' in text
     assert text.index('| good') < text.index('| bad') < text.index('| worse')
+    assert 'Recommended less the best of Torch-Pruning (TP): +8.00 points' in text
+    assert 'commits abc123, unknown.' in text
     assert '| worse | method | - | 0 | | | | | | the budget cannot be reached |' in text
