@@ -43,9 +43,33 @@ def tables(rows: list[Row], setting: str) -> str:
                     f'Dense: {row["top1"]:.2%} (n = {row["n"]}), {row["macs"] / 1e6:.2f} M MACs, '
                     f'{row["params"] / 1e3:.1f} k parameters.\n'
                 )
-        for cut in sorted({row['cut'] for row in own if row['name'] != 'dense'}):
+        cuts = sorted({row['cut'] for row in own if row['name'] != 'dense'})
+        if len(cuts) > 1:
+            parts.append(_overview(own, cuts))
+        for cut in cuts:
             parts.append(_table([row for row in own if row['cut'] == cut], cut))
     return '\n'.join(parts)
+
+
+def _overview(rows: list[Row], cuts: list[float]) -> str:
+    """Top-1 of every method at every cut, with the number of seeds."""
+    groups = _by_name([row for row in rows if row['name'] != 'dense' and 'top1' in row])
+    cells = {
+        name: [[row for row in own if row['cut'] == cut] for cut in cuts]
+        for name, own in groups.items()
+    }
+    usual = max(range(len(cuts)), key=lambda i: sum(len(cell[i]) for cell in cells.values()))
+    lines = [
+        f'| top-1 % (seeds) | {" | ".join(f"{cut:.0%} cut" for cut in cuts)} |',
+        f'|---|{"---|" * len(cuts)}',
+    ]
+    for name in sorted(cells, key=lambda name: -_mean(cells[name][usual], 'top1')):
+        texts = [
+            f'{_spread([100 * row["top1"] for row in cell])} ({len(cell)})' if cell else ''
+            for cell in cells[name]
+        ]
+        lines.append(f'| {name} | {" | ".join(texts)} |')
+    return '\n'.join([*lines, ''])
 
 
 def _table(rows: list[Row], cut: float) -> str:
