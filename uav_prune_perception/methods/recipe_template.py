@@ -19,7 +19,7 @@ SECTION_WORDS = {
     'retrain': 'after each cut: a full training',
 }
 # The methods' own defaults are those of papers, for hundreds of epochs
-STRENGTH = 'strength: 0.01        # of the penalty; 0.001 where sparse training is 100 epochs or more'
+STRENGTH = 'strength: 0.01        # of the penalty; 0.001 where sparse training is 100 epochs long'
 OPTIONS = {'l1rr': STRENGTH, 'network_slimming': STRENGTH}
 
 
