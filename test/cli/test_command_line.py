@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import torch
 from tiny_ladder import make_classification_ladder, make_detection_ladder
 
 from uav_prune_perception import __version__
@@ -116,6 +117,9 @@ def test_system_errors_are_explained_in_one_line() -> None:
     full = OSError(28, 'No space left on device')
     full.filename = '/data/ladder'
     assert explain(full) == (1, '/data/ladder: No space left on device')
+    with pytest.raises(RuntimeError) as caught:
+        torch.empty(10**15)
+    assert 'lower train.batch_size' in explain(caught.value)[1]
     code, message = explain(ZeroDivisionError('division by zero\nsecond line'))
     assert code == 1
     assert '\n' not in message
@@ -130,3 +134,13 @@ def test_debug_shows_the_traceback(tmp_path: Path) -> None:
     assert 'Traceback' not in plain.stderr
     debug = subprocess.run([*command, '--debug'], capture_output=True, text=True, check=False)
     assert 'Traceback' in debug.stderr
+
+
+def test_completion_knows_commands_flags_and_files(capsys: pytest.CaptureFixture[str]) -> None:
+    pytest.importorskip('shtab')
+    with pytest.raises(SystemExit) as caught:
+        main(['--print-completion', 'bash'])
+    assert caught.value.code == 0
+    script = capsys.readouterr().out
+    for part in ('simulate', '--tensorboard', 'int8_symmetric', '_shtab_compgen_dirs'):
+        assert part in script

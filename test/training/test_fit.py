@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
+import shutil
+from pathlib import Path
 
 import pytest
 import torch
 
 from uav_prune_perception.networks.registry import build_network
+from uav_prune_perception.training.checkpoint import save_checkpoint
 from uav_prune_perception.training.fit import FitHook, FitOptions, fit
 from uav_prune_perception.training.recalibrate import recalibrate_batchnorm
 from uav_prune_perception.training.task import TrainingError, torch_predict
@@ -182,3 +185,21 @@ def test_the_best_epoch_that_may_be_chosen_is_what_the_run_ends_with(task, monke
     assert model.stem.conv.weight.any(), 'what is changed to be judged is not what is kept'
     with pytest.raises(TrainingError, match='keep_best needs evaluate_every'):
         fit(network(), task, dataclasses.replace(options, evaluate_every=0))
+
+
+def test_a_full_disk_is_said_and_the_checkpoint_before_it_stays(task, tmp_path, monkeypatch):
+    path = tmp_path / 'fit.pt'
+    fit(network(), task, dataclasses.replace(OPTIONS, epochs=1), checkpoint=path)
+    before = path.read_bytes()
+
+    def fails(state, file):
+        Path(file).write_bytes(b'half')
+        raise RuntimeError('[enforce fail at inline_container.cc:672] . unexpected pos 5 vs 4')
+
+    monkeypatch.setattr(torch, 'save', fails)
+    usage = shutil.disk_usage(tmp_path)
+    monkeypatch.setattr(shutil, 'disk_usage', lambda _: usage._replace(free=20_000))
+    with pytest.raises(TrainingError, match=r'the disk is full \(0\.0 MB are free, 0\.\d MB'):
+        save_checkpoint(path, {'model': network().state_dict()})
+    assert path.read_bytes() == before
+    assert [file.name for file in tmp_path.iterdir()] == ['fit.pt']

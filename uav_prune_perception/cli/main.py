@@ -13,6 +13,8 @@ from collections.abc import Sequence
 
 from .grammar import build_parser
 
+# What torch says of a processor's memory, of a GPU's, and ONNX Runtime of its own.
+NO_MEMORY = ("can't allocate memory", 'out of memory', 'bad_alloc')
 BAD_INPUT, FAILURE, INTERRUPTED = 2, 1, 130
 
 # Where each command lives. Imported only when it is asked for: help must answer at once.
@@ -74,8 +76,11 @@ def explain(error: BaseException) -> tuple[int, str]:
     if isinstance(error, OSError):
         place = f'{error.filename}: ' if error.filename else ''
         return FAILURE, f'{place}{error.strerror or text}'
-    if isinstance(error, MemoryError):
-        return FAILURE, 'out of memory; lower train.batch_size or the size of the input'
+    if isinstance(error, MemoryError) or any(words in text.lower() for words in NO_MEMORY):
+        return FAILURE, (
+            'out of memory; lower train.batch_size or the size of the input. What was finished '
+            'is kept'
+        )
     kind = type(error).__name__
     return FAILURE, f'unexpected {kind}: {text[:300]} (--debug shows where)'
 

@@ -5,10 +5,13 @@
 from __future__ import annotations
 
 import pickle
+import shutil
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from uav_prune_perception.ladder.durable import replacing
 
@@ -26,7 +29,31 @@ def save_checkpoint(path: Path, state: dict[str, Any]) -> None:
         with replacing(path) as temporary:
             torch.save(state, temporary)
     except (OSError, RuntimeError) as error:
-        raise TrainingError(f'{path}: checkpoint cannot be written: {error}') from None
+        reason = _full(path, state) or (str(error).splitlines() or [type(error).__name__])[0][:120]
+        raise TrainingError(f'{path}: checkpoint cannot be written: {reason}') from None
+
+
+def _full(path: Path, state: dict[str, Any]) -> str:
+    """Whether that is why: torch only says that a position in the file is not what it wanted."""
+    needed = sum(value.nbytes for value in _tensors(state))
+    try:
+        free = shutil.disk_usage(path.parent).free
+    except OSError:
+        return ''
+    if free > 1.1 * needed + 1e6:
+        return ''
+    return (
+        f'the disk is full ({free / 1e6:.1f} MB are free, {needed / 1e6:.1f} MB needed); the one '
+        'before it is whole: make room and start the same command again'
+    )
+
+
+def _tensors(state: Any) -> Iterator[Tensor]:
+    if isinstance(state, Tensor):
+        yield state
+    elif isinstance(state, (dict, list, tuple)):
+        for value in state.values() if isinstance(state, dict) else state:
+            yield from _tensors(value)
 
 
 def load_checkpoint(path: Path, fingerprint: dict[str, Any]) -> dict[str, Any] | None:
