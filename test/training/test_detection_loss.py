@@ -39,7 +39,7 @@ def test_a_few_steps_overfit_one_scene_with_tiny_boxes():
     with torch.no_grad():
         # Batch statistics: on one picture the running ones lag behind
         raw = model(images)
-    from uav_prune_perception.networks.aerial_detector import decode
+    from uav_prune_perception.networks.cell_boxes import decode
 
     output = decode(raw, model.strides)[0].numpy()
     found = found_objects(output, score_threshold=0.4)
@@ -75,7 +75,7 @@ def test_ciou_is_one_for_equal_boxes_and_falls_with_distance():
 def test_a_student_equal_to_its_teacher_has_nothing_to_learn():
     model = network()
     raw = [r.detach() for r in model(torch.randn(1, 3, 64, 64))]
-    from uav_prune_perception.networks.aerial_detector import decode
+    from uav_prune_perception.networks.cell_boxes import decode
 
     teacher = decode(raw, model.strides)
     assert distillation_loss(raw, teacher, 64).item() == pytest.approx(0.0, abs=1e-4)

@@ -10,10 +10,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from .cell_boxes import decode
 from .layers import ConvNorm, CspStage
-
-# exp() of more than this is a box wider than any picture: keeps a wild start finite.
-MAX_LOG_SIZE = 6.0
 
 
 class AerialDetector(nn.Module):
@@ -60,7 +58,7 @@ class AerialDetector(nn.Module):
     def forward(self, images: Tensor) -> list[Tensor] | Tensor:
         """Float32 [B, channels, H, W] (H and W multiples of 16), normalised as the task says."""
         raw = [head(x) for head, x in zip(self.heads, self.features(images), strict=True)]
-        return raw if self.training else decode(raw, self.strides)
+        return raw if self.training else decode(raw, self.strides, self.classes)
 
     def features(self, images: Tensor) -> list[Tensor]:
         """The pyramid's outputs, finest first."""
@@ -115,22 +113,3 @@ class Head(nn.Module):
 def double(x: Tensor) -> Tensor:
     """Nearest-neighbour upsampling by two."""
     return functional.interpolate(x, scale_factor=2.0, mode='nearest')
-
-
-def decode_boxes(raw: Tensor, stride: int) -> Tensor:
-    """Raw [B, 4 + classes, h, w] -> corners [B, 4, h * w] in input pixels."""
-    height, width = raw.shape[2], raw.shape[3]
-    x = torch.arange(width, device=raw.device, dtype=raw.dtype).add(0.5).view(1, 1, 1, width)
-    y = torch.arange(height, device=raw.device, dtype=raw.dtype).add(0.5).view(1, 1, height, 1)
-    centre_x, centre_y = raw[:, 0:1] + x, raw[:, 1:2] + y
-    half = raw[:, 2:4].clamp(max=MAX_LOG_SIZE).exp() * 0.5
-    half_x, half_y = half[:, 0:1], half[:, 1:2]
-    corners = [centre_x - half_x, centre_y - half_y, centre_x + half_x, centre_y + half_y]
-    return (torch.cat(corners, dim=1) * float(stride)).flatten(2)
-
-
-def decode(raw: list[Tensor], strides: tuple[int, ...]) -> Tensor:
-    """Raw outputs of all scales -> float32 [B, 4 + classes, N]: corners, probabilities."""
-    boxes = torch.cat([decode_boxes(r, s) for r, s in zip(raw, strides, strict=True)], dim=2)
-    scores = torch.cat([r[:, 4:].flatten(2) for r in raw], dim=2).sigmoid()
-    return torch.cat([boxes, scores], dim=1)

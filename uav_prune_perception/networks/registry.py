@@ -16,6 +16,7 @@ from .imported import ImportedNetworkError, imported_network
 from .resnet import ResNet
 from .resnet_cifar import CifarResNet
 from .vgg_bn import VggBn
+from .yolo import YoloDetector
 
 NETWORKS: dict[str, Callable[..., nn.Module]] = {
     'aerial_detector': AerialDetector,
@@ -27,6 +28,7 @@ NETWORKS: dict[str, Callable[..., nn.Module]] = {
     'resnet_cifar': CifarResNet,
     'resnet18': ResNet,
     'vgg_bn': VggBn,
+    'yolo': YoloDetector,
 }
 
 

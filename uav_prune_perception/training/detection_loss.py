@@ -18,7 +18,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from uav_prune_perception.networks.aerial_detector import decode_boxes
+from uav_prune_perception.networks.cell_boxes import box_bins, decode_boxes
 
 from .ranks import share_of_sum
 
@@ -36,6 +36,7 @@ class DetectionLossOptions:
         box_weight: weight of the box loss against the class loss.
         size_weight: weight of the sides' log ratio within the box loss.
         reach: candidates lie within so many cells of the centre.
+        bins_weight: weight of the distributions' loss, for heads that have them.
     """
 
     topk: int = 8
@@ -44,6 +45,7 @@ class DetectionLossOptions:
     box_weight: float = 2.5
     size_weight: float = 0.25
     reach: float = 1.5
+    bins_weight: float = 0.5
 
 
 @dataclass(frozen=True)
@@ -55,24 +57,30 @@ class Cells:
 
 
 def detection_loss(
-    raw: list[Tensor], targets: Tensor, width: int, options: DetectionLossOptions
+    raw: list[Tensor],
+    targets: Tensor,
+    width: int,
+    options: DetectionLossOptions,
+    classes: int | None = None,
 ) -> Tensor:
     """Loss of one batch.
 
     Args:
-        raw: per scale [B, 4 + classes, h, w], as the detector answers in training mode.
+        raw: per scale [B, 4 * bins + classes, h, w], as the detector answers in training mode
+            (`networks.cell_boxes`).
         targets: float32 [M, 6]: picture index, class (or `IGNORE`), corners in pixels.
         width: input width in pixels.
         options: weights and assignment.
+        classes: how many; None: all channels but four.
 
     Returns:
         Scalar.
     """
-    cells, boxes, logits = flatten_outputs(raw, width)
+    cells, boxes, logits = flatten_outputs(raw, width, classes)
     batch, count, classes = logits.shape
     quality = torch.zeros(batch, count, classes, device=logits.device)
     active = torch.ones(batch, count, device=logits.device)
-    picked_boxes, wanted_boxes, weights = [], [], []
+    picked_cells, wanted_boxes, weights = [], [], []
     with torch.no_grad():
         scores = logits.sigmoid()
     for index in range(batch):
@@ -89,7 +97,7 @@ def detection_loss(
             )
         quality[index, cell, own[target, 1].long()] = fit
         active[index, cell] = 1.0
-        picked_boxes.append(boxes[index, cell])
+        picked_cells.append(torch.stack([torch.full_like(cell, index), cell]))
         wanted_boxes.append(own[target, 2:])
         weights.append(fit)
     score_loss = (quality_focal_loss(logits, quality) * active[..., None]).sum()
@@ -97,19 +105,50 @@ def detection_loss(
     total = share_of_sum(weight.sum(), least=1.0, nothing=batch)
     if not weights:
         return score_loss / total
-    picked, wanted = torch.cat(picked_boxes), torch.cat(wanted_boxes)
+    (picture, cell), wanted = torch.cat(picked_cells, dim=1), torch.cat(wanted_boxes)
+    picked = boxes[picture, cell]
     misfit = 1.0 - ciou(picked, wanted) + options.size_weight * log_ratio(picked, wanted)
+    bins = box_bins(raw[0], classes)
+    if bins > 1:
+        sides = torch.cat([r[:, :4 * bins].flatten(2) for r in raw], dim=2)[picture, :, cell]
+        chosen = Cells(cells.centres[cell], cells.strides[cell])
+        misfit = misfit + options.bins_weight * bins_loss(sides, chosen, wanted)
     return (score_loss + options.box_weight * (misfit * weight).sum()) / total
 
 
-def flatten_outputs(raw: list[Tensor], width: int) -> tuple[Cells, Tensor, Tensor]:
+def bins_loss(sides: Tensor, cells: Cells, wanted: Tensor) -> Tensor:
+    """Cross entropy of the distances' distributions (Li et al., Generalized Focal Loss, 2020).
+
+    Args:
+        sides: logits [P, 4 * bins].
+        cells: the P cells that learn.
+        wanted: corners [P, 4] in pixels.
+
+    Returns:
+        [P], the mean of the four sides.
+    """
+    bins = sides.shape[1] // 4
+    low, high = cells.centres - wanted[:, :2], wanted[:, 2:] - cells.centres
+    away = torch.cat([low, high], dim=1) / cells.strides[:, None]
+    away = away.clamp(0, bins - 1.01).flatten()
+    logits, near = sides.reshape(-1, bins), away.floor().long()
+    beyond = away - near
+    loss = functional.cross_entropy(logits, near, reduction='none') * (1 - beyond)
+    loss = loss + functional.cross_entropy(logits, near + 1, reduction='none') * beyond
+    return loss.view(-1, 4).mean(dim=1)
+
+
+def flatten_outputs(
+    raw: list[Tensor], width: int, classes: int | None = None
+) -> tuple[Cells, Tensor, Tensor]:
     """All scales in one row: cells, boxes [B, N, 4] in pixels, class logits [B, N, classes]."""
+    classes = raw[0].shape[1] - 4 if classes is None else classes
     boxes, logits, centres, strides = [], [], [], []
     for output in raw:
         rows, columns = output.shape[2], output.shape[3]
         stride = width // columns
-        boxes.append(decode_boxes(output, stride).transpose(1, 2))
-        logits.append(output[:, 4:].flatten(2).transpose(1, 2))
+        boxes.append(decode_boxes(output, stride, classes).transpose(1, 2))
+        logits.append(output[:, -classes:].flatten(2).transpose(1, 2))
         y, x = torch.meshgrid(
             torch.arange(rows, device=output.device),
             torch.arange(columns, device=output.device),
@@ -217,7 +256,7 @@ def distillation_loss(
         width: input width in pixels.
         box_weight: weight of the boxes, which count where the teacher sees something.
     """
-    _, boxes, logits = flatten_outputs(raw, width)
+    _, boxes, logits = flatten_outputs(raw, width, teacher.shape[1] - 4)
     wanted_boxes = teacher[:, :4].transpose(1, 2)
     probability = teacher[:, 4:].transpose(1, 2)
     weight = probability.amax(dim=-1)

@@ -127,7 +127,7 @@ class DetectionTask:
                 )
             return own(raw, targets)
         width = images.shape[3]
-        loss = detection_loss(raw, targets, width, self.loss_options)
+        loss = detection_loss(raw, targets, width, self.loss_options, len(self.classes))
         if teacher is None:
             return loss
         with torch.no_grad():
