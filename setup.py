@@ -14,7 +14,7 @@ ONBOARD = ['numpy', 'opencv-python-headless', 'jsonschema>=3.2', 'onnxruntime', 
 # The workstation half.
 OFFLINE = [
     'torch>=2.6', 'onnx', 'onnxscript', 'safetensors', 'pydantic>=2', 'matplotlib', 'rich',
-    'pillow', 'psutil', 'scikit-learn', 'rosbags', 'shtab',
+    'pillow', 'psutil', 'scikit-learn', 'rosbags', 'shtab', 'faster-coco-eval',
 ]
 # Real ROS 2 from PyPI wheels, for machines without a ROS 2 installation (x86-64).
 ROS = ['ros-rclpy[fastrtps]>=9', 'ros-sensor-msgs', 'ros-diagnostic-msgs', 'ros-std-srvs']

@@ -18,7 +18,12 @@ from tiny_ladder import make_detection_ladder
 
 from uav_prune_perception.cli.main import main
 from uav_prune_perception.ladder import DeviceProfile, add_profiles
-from uav_prune_perception.report.ladder_figures import class_table, common_device, level_table
+from uav_prune_perception.report.ladder_figures import (
+    class_table,
+    common_device,
+    figure_table,
+    level_table,
+)
 from uav_prune_perception.report.ladder_page import ladder_markdown, ladder_page
 
 CHROMIUM = shutil.which('chromium') or shutil.which('chromium-browser')
@@ -50,6 +55,20 @@ def test_a_level_that_was_not_profiled_shows_no_number(tmp_path):
     plain = make_detection_ladder(tmp_path / 'plain')
     assert common_device([plain]) == ''
     assert {row[-1] for row in level_table([plain], '').rows} == {'–'}
+
+
+def test_worst_class_and_small_objects_at_every_level(ladder):
+    assert figure_table(ladder) is None
+    levels = tuple(
+        dataclasses.replace(level, accuracy=dataclasses.replace(
+            level.accuracy, per_class={'red': 0.9, 'blue': value},
+            figures={'mAP50_small': value / 2},
+        ))
+        for level, value in zip(ladder.levels, (0.8, 0.6, 0.4), strict=True)
+    )
+    shown = figure_table(dataclasses.replace(ladder, levels=levels))
+    assert shown.rows[0] == ['worst class', 'blue 0.800', 'blue 0.600', 'blue 0.400']
+    assert shown.rows[1][1:] == ['0.400', '0.300', '0.200']
 
 
 def test_each_class_and_what_it_lost(ladder):

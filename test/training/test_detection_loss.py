@@ -41,7 +41,7 @@ def test_a_few_steps_overfit_one_scene_with_tiny_boxes():
         raw = model(images)
     from uav_prune_perception.networks.cell_boxes import decode
 
-    output = decode(raw, model.strides)[0].numpy()
+    output = decode(raw, model.strides, model.classes)[0].numpy()
     found = found_objects(output, score_threshold=0.4)
     assert len(found.boxes) == 4
     for label, box in zip(labels, boxes, strict=True):
@@ -77,6 +77,6 @@ def test_a_student_equal_to_its_teacher_has_nothing_to_learn():
     raw = [r.detach() for r in model(torch.randn(1, 3, 64, 64))]
     from uav_prune_perception.networks.cell_boxes import decode
 
-    teacher = decode(raw, model.strides)
+    teacher = decode(raw, model.strides, model.classes)
     assert distillation_loss(raw, teacher, 64).item() == pytest.approx(0.0, abs=1e-4)
     assert distillation_loss([r + 1 for r in raw], teacher, 64) > 1e-3

@@ -8,7 +8,9 @@ import pytest
 from uav_prune_perception.training.detection_metrics import (
     Detections,
     Truth,
+    at_threshold,
     average_precision,
+    average_precision_by_size,
 )
 
 NONE = np.zeros((0, 4), np.float32)
@@ -54,6 +56,25 @@ def test_thresholds_classes_and_ignored_regions():
     result = average_precision(guess, real, 2)
     assert result[0].tolist() == [1, 1, 1, 1, 1, 0, 0, 0, 0, 0]
     assert np.isnan(result[1]).all()
+
+
+def test_sizes_are_judged_apart_by_the_limits_given():
+    real = [truth([[0, 0, 10, 10], [40, 40, 80, 80]])]
+    guess = [found([[0, 0, 10, 10]], [0.9])]
+    every, small, medium, large = average_precision_by_size(guess, real, 1, size_limits=(20, 60))
+    assert small[0, 0] == 1.0 and medium[0, 0] == 0.0 and np.isnan(large[0, 0])
+    assert every[0, 0] == pytest.approx(51 / 101)
+    nothing = average_precision_by_size([found(NONE, [])], real, 1, size_limits=(20, 60))
+    assert nothing[1, 0, 0] == 0.0 and np.isnan(nothing[3, 0, 0])
+
+
+def test_precision_and_recall_as_flown():
+    real = [truth([[0, 0, 10, 10], [20, 20, 30, 30]], [0, 1], ignore=[[40, 40, 60, 60]])]
+    boxes = [[0, 0, 10, 10], [1, 1, 11, 11], [20, 20, 30, 30], [45, 45, 50, 50]]
+    guess = [found(boxes, [0.9, 0.8, 0.7, 0.6], [0, 0, 0, 0])]  # hit, twice, wrong class, ignored
+    assert at_threshold(guess, real) == (pytest.approx(1 / 3), 0.5)
+    assert at_threshold([found(NONE, [])], real) == (1.0, 0.0)
+    assert at_threshold([found(NONE, [])], [truth(NONE)]) == (1.0, 1.0)
 
 
 def test_agrees_with_pycocotools():

@@ -83,13 +83,23 @@ DecodeSpec = BoxesScores | Logits
 
 @dataclass(frozen=True)
 class Accuracy:
-    """A measured accuracy in 0..1 on ``n`` images of ``split``."""
+    """A measured accuracy in 0..1 on ``n`` images of ``split``.
+
+    Attributes:
+        metric: by which levels are compared.
+        value: of the metric.
+        split: of the data.
+        n: its images.
+        per_class: the metric of each class.
+        figures: further ones in 0..1 by name, such as ``mAP50_small`` or ``recall``.
+    """
 
     metric: Literal['mAP50', 'mAP50-95', 'top1']
     value: float
     split: str
     n: int
     per_class: dict[str, float] = field(default_factory=dict)
+    figures: dict[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

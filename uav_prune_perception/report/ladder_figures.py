@@ -76,6 +76,28 @@ def class_table(ladder: Ladder) -> Table | None:
     return Table(head, rows)
 
 
+# Figures of a detector that a table shows, in this order, by their words.
+FIGURES = {
+    'mAP50-95': 'mAP50-95', 'mAP50_small': 'mAP50 of small objects',
+    'mAP50_medium': 'mAP50 of medium objects', 'mAP50_large': 'mAP50 of large objects',
+    'precision': 'precision at the flown threshold', 'recall': 'recall at the flown threshold',
+}
+
+
+def figure_table(ladder: Ladder) -> Table | None:
+    """Worst class, object sizes, precision and recall at every level; None without any."""
+    accuracies = [level.accuracy for level in ladder.levels]
+    rows = []
+    if all(len(accuracy.per_class) > 1 for accuracy in accuracies):
+        worst = [min(a.per_class.items(), key=lambda item: item[1]) for a in accuracies]
+        rows.append(['worst class', *(f'{name} {value:.3f}' for name, value in worst)])
+    for key, words in FIGURES.items():
+        values = [accuracy.figures.get(key) for accuracy in accuracies]
+        if any(value is not None for value in values):
+            rows.append([words, *(NOTHING if v is None else f'{v:.3f}' for v in values)])
+    return Table(['figure', *(level.name for level in ladder.levels)], rows) if rows else None
+
+
 def widths(ladder: Ladder, level: Level) -> dict[str, tuple[int, int]]:
     """Channels kept and dense of every group that the plan knows, by its first producer.
 

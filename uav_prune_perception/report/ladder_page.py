@@ -11,8 +11,13 @@ import yaml
 
 from uav_prune_perception.ladder import Ladder
 
+<<<<<<< HEAD
 from .ladder_figures import class_table, common_device, level_table
 from .ladder_plots import pareto_plots, training_plots, width_plot
+=======
+from .ladder_figures import class_table, common_device, figure_table, level_table
+from .ladder_plots import pareto_plot, width_plot
+>>>>>>> b54a649 (Detection metrics by faster-coco-eval: sizes, worst class, precision and recall as flown; L1RR protects small and rare objects; both branches of a head are feature levels)
 from .level_pictures import LevelPicture
 from .page import cards, heading, image, page, table
 
@@ -39,6 +44,9 @@ def ladder_markdown(ladders: Sequence[Ladder]) -> str:
         classes = class_table(ladder)
         if classes is not None:
             parts += [f'## {ladder.name}: each class', classes.markdown()]
+        figures = figure_table(ladder)
+        if figures is not None:
+            parts += [f'## {ladder.name}: worst class and object sizes', figures.markdown()]
         parts.append(_origin(ladder))
     return '\n\n'.join(parts) + '\n'
 
@@ -70,6 +78,10 @@ def _parts(
         if classes is not None:
             yield heading(f'{prefix}Each class', 'Where the lightest level pays.')
             yield table(classes.head, classes.rows)
+        figures = figure_table(ladder)
+        if figures is not None:
+            yield heading(f'{prefix}Worst class and object sizes', 'What a mean hides.')
+            yield table(figures.head, figures.rows)
         drawn = width_plot(ladder)
         if drawn:
             yield heading(f'{prefix}What was cut', 'Channels that each level keeps in each group.')

@@ -1,22 +1,31 @@
 # Copyright 2026 uav_prune_perception contributors
 # SPDX-License-Identifier: Apache-2.0
-"""COCO-style average precision, vectorised over overlap thresholds.
+"""COCO average precision, of every class and by object size, and what the deployed threshold gives.
 
-Own code because pycocotools would be one more compiled package for a few lines of NumPy; the
-tests compare with pycocotools where that is installed, and with cases counted by hand.
+The counting is faster-coco-eval's, a C++ form of the COCO protocol that gives pycocotools' figures.
+Regions to ignore are crowd boxes of every class, as COCO has them: a detection that lies in one by
+the overlap asked for, and hits nothing, does not count.
 """
 
 from __future__ import annotations
 
+import contextlib
+import io
+from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
+from faster_coco_eval import COCO, COCOeval_faster
 from numpy.typing import NDArray
 
 from uav_prune_perception.onboard.nms import iou
 
 THRESHOLDS = np.linspace(0.5, 0.95, 10)
-RECALL_POINTS = np.linspace(0.0, 1.0, 101)
+# Sides in pixels of the squares that part small from medium from large objects (COCO).
+SIZE_LIMITS = (32.0, 96.0)
+SIZES = ('all', 'small', 'medium', 'large')
+MAX_DETECTIONS = 100  # of one picture and class
 
 
 @dataclass(frozen=True)
@@ -43,87 +52,151 @@ def average_precision(
     classes: int,
     thresholds: NDArray[np.float64] = THRESHOLDS,
 ) -> NDArray[np.float64]:
-    """Average precision of every class at every overlap threshold.
+    """Average precision of every class at every overlap threshold, objects of all sizes.
+
+    Returns:
+        float64 [classes, thresholds]; NaN for a class without a single real object.
+    """
+    return average_precision_by_size(detections, truths, classes, thresholds)[0]
+
+
+def average_precision_by_size(
+    detections: list[Detections],
+    truths: list[Truth],
+    classes: int,
+    thresholds: NDArray[np.float64] = THRESHOLDS,
+    size_limits: tuple[float, float] = SIZE_LIMITS,
+) -> NDArray[np.float64]:
+    """The same by object size: float64 [4, classes, thresholds], in the order of `SIZES`.
 
     Args:
         detections: for each picture.
         truths: for each picture.
         classes: number of classes.
         thresholds: overlaps from which a detection is a hit.
+        size_limits: sides in pixels of the squares between small, medium and large.
 
     Returns:
-        float64 [classes, thresholds]; NaN for a class without a single real object.
+        NaN for a class without a single real object of that size.
     """
-    result = np.full((classes, len(thresholds)), np.nan)
-    for label in range(classes):
-        total = sum(int((truth.labels == label).sum()) for truth in truths)
-        if total == 0:
-            continue
-        scores, hits, ignored = [], [], []
-        for found, truth in zip(detections, truths, strict=True):
-            own = np.flatnonzero(found.labels == label)
-            own = own[np.argsort(-found.scores[own], kind='stable')]
-            hit, skip = _match(
-                found.boxes[own], truth.boxes[truth.labels == label], truth.ignore, thresholds
-            )
-            scores.append(found.scores[own])
-            hits.append(hit)
-            ignored.append(skip)
-        result[label] = _precision(
-            np.concatenate(scores), np.concatenate(hits), np.concatenate(ignored), total
-        )
-    return result
+    result = np.full((len(SIZES), classes, len(thresholds)), np.nan)
+    rows = list(_found_rows(detections))
+    if not any(len(truth.boxes) for truth in truths):
+        return result
+    with contextlib.redirect_stdout(io.StringIO()):
+        real = COCO(_document(truths, classes))
+        if not rows:
+            counts = _counts(truths, classes, size_limits)
+            return np.where(counts[..., None] > 0, 0.0, result)
+        judge = COCOeval_faster(real, real.loadRes(rows), 'bbox')
+        judge.params.iouThrs = np.asarray(thresholds, np.float64)
+        judge.params.areaRng = [[low**2, high**2] for low, high in _ranges(size_limits)]
+        judge.params.areaRngLbl = list(SIZES)
+        judge.params.maxDets = [1, 10, MAX_DETECTIONS]
+        judge.evaluate()
+        judge.accumulate()
+    precision = judge.eval['precision'][..., -1]  # [thresholds, recalls, classes, sizes]
+    mean = precision.mean(axis=1).transpose(2, 1, 0)
+    return np.where(mean > -1, mean, np.nan)
 
 
-def _shared(a: NDArray[np.float32], b: NDArray[np.float32]) -> NDArray[np.float64]:
-    low = np.maximum(a[:, None, :2], b[None, :, :2]).astype(np.float64)
-    high = np.minimum(a[:, None, 2:], b[None, :, 2:]).astype(np.float64)
-    return np.clip(high - low, 0, None).prod(axis=-1)
+def at_threshold(
+    detections: list[Detections], truths: list[Truth], overlap: float = 0.5
+) -> tuple[float, float]:
+    """Precision and recall of detections as they are flown, all classes counted together.
+
+    Args:
+        detections: for each picture, those above the deployed score.
+        truths: for each picture.
+        overlap: from which a detection is a hit.
+
+    Returns:
+        Precision (1 where nothing was found) and recall (1 where there is nothing to find).
+    """
+    hits, wrong, real = 0, 0, 0
+    for found, truth in zip(detections, truths, strict=True):
+        own, stray = 0, 0
+        for label in np.union1d(found.labels, truth.labels):
+            boxes = found.boxes[found.labels == label]
+            order = np.argsort(-found.scores[found.labels == label], kind='stable')
+            hit = _matched(boxes[order], truth.boxes[truth.labels == label], overlap)
+            own += int(hit.sum())
+            stray += int((~hit & ~_covered(boxes[order], truth.ignore)).sum())
+        hits, wrong, real = hits + own, wrong + stray, real + len(truth.boxes)
+    return hits / max(1, hits + wrong) if hits + wrong else 1.0, hits / real if real else 1.0
 
 
-def _match(
-    found: NDArray[np.float32],
-    real: NDArray[np.float32],
-    ignore: NDArray[np.float32],
-    thresholds: NDArray[np.float64],
-) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
-    """Greedy, best score first: hit [n, thresholds], to be left out [n, thresholds]."""
-    hit = np.zeros((len(found), len(thresholds)), bool)
-    if len(found) == 0:
-        return hit, hit
-    if len(real):
-        overlap = iou(found.astype(np.float64), real.astype(np.float64))
-        free = np.ones((len(thresholds), len(real)), bool)
-        rows = np.arange(len(thresholds))
-        for index in np.flatnonzero(overlap.max(axis=1) >= thresholds.min()):
-            value = np.where(free, overlap[index], -1.0)
-            best = value.argmax(axis=1)
-            hit[index] = value[rows, best] >= thresholds - 1e-10
-            free[rows[hit[index]], best[hit[index]]] = False
-    skip = np.zeros_like(hit)
-    if len(ignore):
-        area = np.maximum(np.prod(found[:, 2:] - found[:, :2], axis=1), 1e-9)
-        covered = (_shared(found, ignore) / area[:, None]).max(axis=1) >= 0.5
-        skip = covered[:, None] & ~hit
-    return hit, skip
+def _matched(
+    found: NDArray[np.float32], real: NDArray[np.float32], overlap: float
+) -> NDArray[np.bool_]:
+    """Greedy, best score first; a real object is found once."""
+    hit = np.zeros(len(found), bool)
+    if not len(found) or not len(real):
+        return hit
+    shared = iou(found, real)
+    for index in np.flatnonzero(shared.max(axis=1) >= overlap):
+        best = int(shared[index].argmax())
+        if shared[index, best] >= overlap:
+            hit[index] = True
+            shared[:, best] = 0.0
+    return hit
 
 
-def _precision(
-    scores: NDArray[np.float32],
-    hits: NDArray[np.bool_],
-    ignored: NDArray[np.bool_],
-    total: int,
-) -> NDArray[np.float64]:
-    """Mean of the precision envelope at 101 recalls, for each threshold."""
-    order = np.argsort(-scores, kind='stable')
-    result = np.zeros(hits.shape[1])
-    for column in range(hits.shape[1]):
-        hit = hits[order, column][~ignored[order, column]]
-        if len(hit) == 0:
-            continue
-        true = np.cumsum(hit)
-        precision = true / np.arange(1, len(hit) + 1)
-        precision = np.maximum.accumulate(precision[::-1])[::-1]
-        where = np.searchsorted(true / total, RECALL_POINTS - 1e-12, side='left')
-        result[column] = np.append(precision, 0.0)[where].mean()
-    return result
+def _covered(boxes: NDArray[np.float32], regions: NDArray[np.float32]) -> NDArray[np.bool_]:
+    """Half or more of the box lies in a region."""
+    if not len(boxes) or not len(regions):
+        return np.zeros(len(boxes), bool)
+    low = np.maximum(boxes[:, None, :2], regions[None, :, :2])
+    high = np.minimum(boxes[:, None, 2:], regions[None, :, 2:])
+    shared = np.clip(high - low, 0, None).prod(axis=-1)
+    area = np.maximum(np.prod(boxes[:, 2:] - boxes[:, :2], axis=1), 1e-9)
+    return np.asarray((shared / area[:, None]).max(axis=1) >= 0.5)
+
+
+def _ranges(limits: tuple[float, float]) -> list[tuple[float, float]]:
+    small, large = limits
+    return [(0.0, 1e5), (0.0, small), (small, large), (large, 1e5)]
+
+
+def _counts(
+    truths: list[Truth], classes: int, limits: tuple[float, float]
+) -> NDArray[np.int64]:
+    """Real objects [4, classes]."""
+    boxes = np.concatenate([truth.boxes for truth in truths])
+    labels = np.concatenate([truth.labels for truth in truths])
+    area = np.prod(boxes[:, 2:] - boxes[:, :2], axis=1)
+    return np.stack([
+        np.bincount(labels[(area >= low**2) & (area <= high**2)], minlength=classes)
+        for low, high in _ranges(limits)
+    ])
+
+
+def _document(truths: list[Truth], classes: int) -> dict[str, Any]:
+    rows: list[dict[str, Any]] = []
+    for picture, truth in enumerate(truths, 1):
+        real = [(box, int(label), 0) for box, label in zip(truth.boxes, truth.labels, strict=True)]
+        crowds = [(box, label, 1) for box in truth.ignore for label in range(classes)]
+        for box, label, crowd in (*real, *crowds):
+            rows.append({
+                'id': len(rows) + 1, 'image_id': picture, 'category_id': label + 1,
+                'iscrowd': crowd, **_sides(box),
+            })
+    return {
+        'images': [{'id': index + 1} for index in range(len(truths))],
+        'categories': [{'id': label + 1, 'name': str(label)} for label in range(classes)],
+        'annotations': rows,
+    }
+
+
+def _found_rows(detections: Iterable[Detections]) -> Iterable[dict[str, Any]]:
+    for picture, found in enumerate(detections, 1):
+        for box, score, label in zip(found.boxes, found.scores, found.labels, strict=True):
+            yield {
+                'image_id': picture, 'category_id': int(label) + 1, 'score': float(score),
+                **_sides(box),
+            }
+
+
+def _sides(box: NDArray[np.float32]) -> dict[str, Any]:
+    x1, y1, x2, y2 = (float(value) for value in box)
+    return {'bbox': [x1, y1, x2 - x1, y2 - y1], 'area': (x2 - x1) * (y2 - y1)}

@@ -19,7 +19,14 @@ from uav_prune_perception.ladder import Accuracy, BoxesScores, InputSpec
 from .augmentation import Augmentation, augment
 from .detection_decode import found_objects
 from .detection_loss import IGNORE, DetectionLossOptions, detection_loss, distillation_loss
-from .detection_metrics import Detections, Truth, average_precision
+from .detection_metrics import (
+    SIZE_LIMITS,
+    SIZES,
+    Detections,
+    Truth,
+    at_threshold,
+    average_precision_by_size,
+)
 from .task import Predict, TrainingError, normalised, numpy_generator, shuffled
 from .test_guard import TestReads
 
@@ -33,6 +40,8 @@ class DetectionTask:
         augmentation: how training pictures are changed.
         loss_options: weights and assignment of the loss.
         teacher_weight: weight of the distillation loss where there is a teacher.
+        size_limits: sides in pixels, of the input, of the squares that part small from medium
+            and medium from large objects.
     """
 
     kind: Literal['detection', 'classification'] = 'detection'
@@ -43,12 +52,14 @@ class DetectionTask:
         augmentation: Augmentation | None = None,
         loss_options: DetectionLossOptions | None = None,
         teacher_weight: float = 1.0,
+        size_limits: tuple[float, float] = SIZE_LIMITS,
     ) -> None:
         self.data = data
         self.classes = data.classes
         self.augmentation = augmentation or Augmentation()
         self.loss_options = loss_options or DetectionLossOptions()
         self.teacher_weight = teacher_weight
+        self.size_limits = size_limits
         self.test_reads = TestReads()
         height, width, channels = data.split('val').images.shape[1:]
         self.input = InputSpec(
@@ -136,25 +147,10 @@ class DetectionTask:
         return loss + self.teacher_weight * extra
 
     def evaluate(self, predict: Predict, split: str = 'val', batch_size: int = 1) -> Accuracy:
-        """mAP50 with the average precision of every class that occurs."""
-        precision = self.average_precision(predict, split, batch_size)[:, 0]
-        seen = ~np.isnan(precision)
-        return Accuracy(
-            metric='mAP50',
-            value=float(precision[seen].mean()) if seen.any() else 0.0,
-            split=split,
-            n=len(self.data.split(split)),
-            per_class={
-                name: float(value)
-                for name, value, there in zip(self.classes, precision, seen, strict=True)
-                if there
-            },
-        )
+        """mAP50 with the average precision of every class that occurs, and further figures.
 
-    def average_precision(
-        self, predict: Predict, split: str = 'val', batch_size: int = 1
-    ) -> NDArray[np.float64]:
-        """Average precision [classes, 10] at overlaps 0.5 to 0.95; NaN where a class is absent.
+        ``figures`` holds mAP50-95, mAP50 and mAP50-95 of small, medium and large objects where
+        there are any, and precision and recall at the deployed threshold (overlap 0.5).
 
         Raises:
             TrainingError: ``split`` is test, and `test_reads` allows no more.
@@ -164,19 +160,48 @@ class DetectionTask:
         truths = [
             Truth(*row) for row in zip(data.boxes, data.labels, data.ignore, strict=True)
         ]
-        return average_precision(
-            self.detections(predict, data, batch_size), truths, len(self.classes)
+        every, flown = self.detections(predict, data, batch_size)
+        precision = average_precision_by_size(
+            every, truths, len(self.classes), size_limits=self.size_limits
+        )
+        hits, recall = at_threshold(flown, truths)
+        figures = {'mAP50-95': _mean(precision[0]), 'precision': hits, 'recall': recall}
+        for size, own in zip(SIZES[1:], precision[1:], strict=True):
+            if not np.isnan(own).all():
+                figures[f'mAP50_{size}'] = _mean(own[:, 0])
+                figures[f'mAP50-95_{size}'] = _mean(own)
+        return Accuracy(
+            metric='mAP50',
+            value=_mean(precision[0, :, 0]),
+            split=split,
+            n=len(data),
+            per_class={
+                name: float(value)
+                for name, value in zip(self.classes, precision[0, :, 0], strict=True)
+                if not np.isnan(value)
+            },
+            figures=figures,
         )
 
     def detections(
         self, predict: Predict, split: DetectionSplit, batch_size: int = 1
-    ) -> list[Detections]:
-        """What an engine finds in every picture of a split."""
-        found = []
+    ) -> tuple[list[Detections], list[Detections]]:
+        """What an engine finds in every picture of a split.
+
+        Returns:
+            With the low threshold that measuring wants, and as it is flown.
+        """
+        every, flown = [], []
         for start in range(0, len(split), batch_size):
             images = normalised(split.images[start:start + batch_size], self.input)
-            found += [found_objects(output) for output in predict(images.contiguous().numpy())]
-        return found
+            for output in predict(images.contiguous().numpy()):
+                every.append(found_objects(output))
+                flown.append(found_objects(
+                    output, score_threshold=self.decode.score_threshold,
+                    iou_threshold=self.decode.iou_threshold,
+                    max_detections=self.decode.max_detections,
+                ))
+        return every, flown
 
     def calibration_batches(
         self, n: int, batch_size: int = 16, split: str = 'train'
@@ -205,8 +230,14 @@ class DetectionTask:
     def with_decode(self, **changes: object) -> DetectionTask:
         """The same task with other deployment thresholds (see `BoxesScores`)."""
         other = DetectionTask(
-            self.data, self.augmentation, self.loss_options, self.teacher_weight
+            self.data, self.augmentation, self.loss_options, self.teacher_weight,
+            self.size_limits,
         )
         other.test_reads = self.test_reads
         other.decode = dataclasses.replace(self.decode, **changes)  # type: ignore[arg-type]
         return other
+
+
+def _mean(values: NDArray[np.float64]) -> float:
+    """Of the classes that are there; 0 where none is."""
+    return float(np.nanmean(values)) if not np.isnan(values).all() else 0.0

@@ -22,6 +22,7 @@ from uav_prune_perception.datasets.scene_folders import aid, nwpu_resisc45, scen
 from .augmentation import Augmentation
 from .classification_task import ClassificationTask
 from .crop_flip import CropFlip
+from .detection_metrics import SIZE_LIMITS
 from .detection_task import DetectionTask
 from .task import LearningTask
 
@@ -51,7 +52,8 @@ def make_task(data: Mapping[str, Any]) -> LearningTask:
     Args:
         data: ``kind`` (one of `DETECTION_SETS` or `CLASSIFICATION_SETS`), the options of that
             reader, and optionally ``augmentation``: a mapping with the fields of `Augmentation`,
-            or with ``kind: crop_flip`` those of `CropFlip` (classification). Classification
+            or with ``kind: crop_flip`` those of `CropFlip` (classification). Detection takes
+            ``size_limits``, as `DetectionTask` does. Classification
             also takes ``mean``, ``std``, ``label_smoothing``, ``teacher_weight`` and
             ``temperature``, as `ClassificationTask` does.
 
@@ -70,8 +72,9 @@ def make_task(data: Mapping[str, Any]) -> LearningTask:
     if kind in DETECTION_SETS:
         if isinstance(augmentation, CropFlip):
             raise DatasetError('data.augmentation.kind: crop_flip is for classification only')
-        _check(options, readers[kind], 'data')
-        return DetectionTask(readers[kind](**options), augmentation)
+        limits = _size_limits(options.pop('size_limits', SIZE_LIMITS))
+        _check(options, readers[kind], 'data', ('size_limits',))
+        return DetectionTask(readers[kind](**options), augmentation, size_limits=limits)
     learning = {name: options.pop(name) for name in LEARNING if name in options}
     _check(options, readers[kind], 'data', LEARNING)
     content = readers[kind](**options)
@@ -104,6 +107,18 @@ def _per_channel(name: str, value: Any, channels: int) -> tuple[float, ...]:
             f'{", above 0" if name == "std" else ""}, not {value!r}'
         )
     return tuple(float(v) for v in values)
+
+
+def _size_limits(value: Any) -> tuple[float, float]:
+    numbers = isinstance(value, (list, tuple)) and len(value) == 2 and all(
+        isinstance(v, (int, float)) for v in value
+    )
+    if not numbers or not 0 < value[0] < value[1]:
+        raise DatasetError(
+            'data.size_limits: needs two rising sides in pixels of the input, such as [32, 96], '
+            f'not {value!r}'
+        )
+    return float(value[0]), float(value[1])
 
 
 def _check(

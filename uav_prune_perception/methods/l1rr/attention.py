@@ -36,6 +36,7 @@ def feature_attention_loss(
     pruned: Sequence[Tensor],
     masks: Sequence[Tensor],
     background: float = BACKGROUND,
+    weights: Sequence[Tensor] | None = None,
 ) -> Tensor:
     """L_FA of each picture.
 
@@ -44,15 +45,17 @@ def feature_attention_loss(
         pruned: those after the cut.
         masks: 0..1 where targets are, [B, H, W] for each level, or [K, B, H, W] for K classes.
         background: weight of what is no target.
+        weights: in place of the masks within the first sum, where targets shall not count by
+            their area (`target_masks.object_weights`).
 
     Returns:
         [B], or [K, B].
     """
     total: Tensor | None = None
-    for before, after, mask in zip(dense, pruned, masks, strict=True):
+    for before, after, mask, weight in zip(dense, pruned, masks, weights or masks, strict=True):
         error = (before - after).square()
         rest = 1.0 - mask
-        here = (mask * error).sum((-2, -1)) / mask.sum((-2, -1)).clamp_min(1.0)
+        here = (weight * error).sum((-2, -1)) / weight.sum((-2, -1)).clamp_min(1.0)
         there = (rest * error).sum((-2, -1)) / rest.sum((-2, -1)).clamp_min(1.0)
         level = here + background * there
         total = level if total is None else total + level

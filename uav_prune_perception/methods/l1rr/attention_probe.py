@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
@@ -13,26 +13,26 @@ from torch import Tensor, nn
 from .attention import attention_map, feature_attention_loss
 from .candidates import Candidates, Silent
 from .feature_levels import caught, find_levels
-from .target_masks import target_masks
+from .target_masks import Protect, protecting_weights, target_masks
 
 if TYPE_CHECKING:
     from uav_prune_perception.channels import ChannelGraph
     from uav_prune_perception.training.task import LearningTask
-
-Protect = Literal['none', 'worst_class']
 
 
 @dataclass(frozen=True)
 class _Reference:
     """One batch: pictures, attention of the whole network, and masks, by level.
 
-    ``masks`` are [K, B, h, w], ``seen`` (bool [K, B]) says which class has a target where.
+    ``masks`` are [K, B, h, w], ``seen`` (bool [K, B]) says which class has a target where;
+    ``weights`` are as `protecting_weights` gives them.
     """
 
     images: Tensor
     maps: list[Tensor]
     masks: list[Tensor]
     seen: Tensor
+    weights: list[Tensor] | None
 
 
 class AttentionProbe:
@@ -45,7 +45,8 @@ class AttentionProbe:
         pictures: how many (METHODS.md: 200).
         batch_size: of the forward passes.
         protect: 'none': all targets count alike; 'worst_class': the loss is that of the class
-            whose attention suffers most, so that rare or tiny targets decide.
+            whose attention suffers most, so that rare or tiny targets decide; 'small_objects':
+            likewise, and within a class every object weighs the same, whatever its size.
         device: where to compute.
     """
 
@@ -82,7 +83,9 @@ class AttentionProbe:
         counts = torch.zeros_like(total)
         for reference in self.references:
             maps = self._maps(reference.images)
-            each = feature_attention_loss(reference.maps, maps, reference.masks)
+            each = feature_attention_loss(
+                reference.maps, maps, reference.masks, weights=reference.weights
+            )
             total = total + (each * reference.seen).sum(dim=1)
             counts = counts + reference.seen.sum(dim=1)
         return (total / counts).cpu()
@@ -105,7 +108,8 @@ class AttentionProbe:
         masks, seen = target_masks(
             self.task, self.candidates.model, coarsest, (images, targets), grids
         )
+        weights = protecting_weights(self.task, (images, targets), grids, self.protect)
         if self.protect == 'none':
             masks = [mask.amax(dim=0, keepdim=True) for mask in masks]
             seen = torch.ones(1, len(images), dtype=torch.bool, device=images.device)
-        return _Reference(images, maps, masks, seen)
+        return _Reference(images, maps, masks, seen, weights)

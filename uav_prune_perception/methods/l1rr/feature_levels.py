@@ -3,7 +3,8 @@
 """The feature levels of any network: the last feature map of each resolution before the outputs.
 
 For a detector with a pyramid these are what its heads read or make of it (P3, P4, P5); for a
-ResNet the ends of its stages. No network has to name them.
+ResNet the ends of its stages. Where heads are apart for box and class, both branches are levels:
+channels that no level sees would cost nothing. No network has to name them.
 """
 
 from __future__ import annotations
@@ -33,24 +34,39 @@ def find_levels(
         graph: its channel graph; modules that make outputs (whose channels can never go) are no
             feature levels, nor are the modules around them.
         example: one picture.
-        count: how many.
+        count: how many resolutions; maps from which outputs are made come on top.
 
     Raises:
         MethodError: the network makes no feature maps.
     """
     last: dict[tuple[int, int], str] = {}
-    ends = _around([frozen.name for frozen in graph.frozen if 'output' in frozen.reason])
+    made: dict[int, tuple[str, int]] = {}  # by the tensor's id: module, cells
+    kept: list[Tensor] = []  # an id is unique only while its tensor lives
+    read: dict[str, int] = {}
+    outputs = [frozen.name for frozen in graph.frozen if 'output' in frozen.reason]
+    ends = _around(outputs)
 
     def note(path: str) -> Any:
         def seen(module: nn.Module, inputs: Any, output: Any) -> None:
             if isinstance(output, Tensor) and output.dim() == 4 and output.shape[2:].numel() > 1:
                 last[int(output.shape[2]), int(output.shape[3])] = path
+                made[id(output)] = path, output.shape[2:].numel()
+                kept.append(output)
 
         return seen
+
+    def note_input(module: nn.Module, inputs: Any) -> None:
+        if inputs and id(inputs[0]) in made:
+            path, cells = made[id(inputs[0])]
+            read[path] = cells
 
     handles = [
         module.register_forward_hook(note(path))
         for path, module in model.named_modules() if path and path not in ends
+    ]
+    handles += [
+        module.register_forward_pre_hook(note_input)
+        for path, module in model.named_modules() if path in outputs
     ]
     try:
         with torch.no_grad():
@@ -61,7 +77,8 @@ def find_levels(
     sizes = sorted(last, key=lambda size: size[0] * size[1])[:count]
     if not sizes:
         raise MethodError(f'{type(model).__name__} makes no feature maps to compare')
-    return [last[size] for size in reversed(sizes)]
+    cells = {last[size]: size[0] * size[1] for size in sizes} | read
+    return sorted(cells, key=lambda path: -cells[path])
 
 
 def _around(paths: Sequence[str]) -> set[str]:

@@ -15,10 +15,11 @@ from uav_prune_perception.methods.recipe import Section
 
 from .attention_hook import AttentionHook
 from .attention_prices import attention_prices
-from .attention_probe import AttentionProbe, Protect
+from .attention_probe import AttentionProbe
 from .ratio_choice import RatioChoice, choose_ratio, silent_at
 from .scores import ScaleScores, scale_scores, slot_scores
 from .sparsity import SparsityHook, SparsityOptions
+from .target_masks import Protect
 
 if TYPE_CHECKING:
     from uav_prune_perception.training.fit import FitHook
@@ -36,7 +37,8 @@ class L1rrOptions(Section):
     feature attention allows, whatever it costs), ``tau`` (allowed rise of that loss; null: the
     curve's knee), ``shares`` (how a budget is spread over groups: 'attention' by
     `attention_prices`, 'scales' by one threshold over |gamma|), ``protect`` ('worst_class': the
-    class that suffers most decides), ``pictures`` (labelled training pictures looked at).
+    class that suffers most decides; 'small_objects': likewise, and every object weighs the same
+    whatever its size; in sparse training every class then counts the same), ``pictures`` (labelled training pictures looked at).
 
     Cut: ``residual`` (residual reconstruction; false: producers of a sum keep the same channels).
     """
@@ -74,7 +76,7 @@ def l1rr(options: L1rrOptions) -> Method:
     return Method(
         score=score,
         allocator=AttentionRatio(score) if by_attention else None,
-        sparse=SparseScales(options.sparsity(), options.attention_weight),
+        sparse=SparseScales(options.sparsity(), options.attention_weight, options.protect),
         residual=options.residual,
         meets_budget=not by_attention,
     )
@@ -86,13 +88,14 @@ class SparseScales:
 
     options: SparsityOptions
     attention_weight: float = 0.0
+    protect: Protect = 'none'
 
     def begin(self, context: LevelContext) -> FitHook:
         """See `SparseTraining`."""
         scale_scores(context.model, context.graph, apart=False)  # refuses before the training
         if self.attention_weight == 0:
             return SparsityHook(context.model, self.options)
-        return AttentionHook(context, self.options, self.attention_weight)
+        return AttentionHook(context, self.options, self.attention_weight, self.protect)
 
 
 @dataclass

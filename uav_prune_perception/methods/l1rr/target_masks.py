@@ -4,8 +4,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Any, Literal
 
 import torch
 from torch import Tensor, nn
@@ -32,14 +32,37 @@ def box_masks(
         Float [K, B, *grid] of zeros and ones.
     """
     masks = torch.zeros(classes, pictures, *grid)
+    for label, picture, rows, columns in _cells(targets, size, grid):
+        masks[label, picture, rows, columns] = 1.0
+    return masks
+
+
+def object_weights(
+    targets: Tensor, pictures: int, classes: int, size: tuple[int, int], grid: tuple[int, int]
+) -> Tensor:
+    """As `box_masks`, but every object weighs one, whatever its size.
+
+    The cells of a box share the weight. Small objects are what L1RR says it loses; by area a
+    single large box outweighs all of them. This weighing is ours, not the paper's.
+    """
+    weights = torch.zeros(classes, pictures, *grid)
+    for label, picture, rows, columns in _cells(targets, size, grid):
+        box = weights[label, picture, rows, columns]
+        box += 1.0 / box.numel()
+    return weights
+
+
+def _cells(
+    targets: Tensor, size: tuple[int, int], grid: tuple[int, int]
+) -> Iterator[tuple[int, int, slice, slice]]:
+    """Class, picture, rows and columns of every box."""
     scale = torch.tensor([grid[1] / size[1], grid[0] / size[0]]).repeat(2)
     for row in targets[targets[:, 1] >= 0]:
-        picture, label = int(row[0]), int(row[1])
         x1, y1, x2, y2 = (row[2:] * scale).tolist()
         left, top = min(max(int(x1), 0), grid[1] - 1), min(max(int(y1), 0), grid[0] - 1)
-        right, bottom = max(left + 1, int(-(-x2 // 1))), max(top + 1, int(-(-y2 // 1)))
-        masks[label, picture, top:bottom, left:right] = 1.0
-    return masks
+        right = min(max(left + 1, int(-(-x2 // 1))), grid[1])
+        bottom = min(max(top + 1, int(-(-y2 // 1))), grid[0])
+        yield int(row[1]), int(row[0]), slice(top, bottom), slice(left, right)
 
 
 def activation_masks(
@@ -72,6 +95,27 @@ def activation_masks(
     found = (weights * caught[-1]).sum(1).relu().detach()
     peak = found.flatten(1).amax(1).view(-1, 1, 1)
     return torch.where(peak > 0, found / peak.clamp_min(1e-12), torch.ones_like(found))
+
+
+Protect = Literal['none', 'worst_class', 'small_objects']
+
+
+def protecting_weights(
+    task: LearningTask,
+    batch: tuple[Tensor, Any],
+    grids: Sequence[tuple[int, int]],
+    protect: Protect,
+) -> list[Tensor] | None:
+    """For each level what `feature_attention_loss` takes as weights; None: the masks themselves."""
+    if protect != 'small_objects' or task.kind != 'detection':
+        return None
+    images, targets = batch
+    size = (int(images.shape[2]), int(images.shape[3]))
+    return [
+        object_weights(targets.cpu(), len(images), len(task.classes), size, grid)
+        .to(images.device)
+        for grid in grids
+    ]
 
 
 def target_masks(

@@ -1,0 +1,50 @@
+# Copyright 2026 uav_prune_perception contributors
+# SPDX-License-Identifier: Apache-2.0
+"""Built-in detectors: learn, prune exactly through the channel graph, export, decode."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from uav_prune_perception.channels import prune
+from uav_prune_perception.networks.cell_boxes import decode_boxes
+from uav_prune_perception.networks.registry import NetworkError, build_network
+from uav_prune_perception.training.detection_loss import DetectionLossOptions, detection_loss
+
+FORMS = {
+    'plain': {'width': 0.125},
+    'bins': {'width': 0.125, 'bins': 4},
+    'fine': {'width': 0.125, 'strides': [4, 8]},
+}
+
+
+@pytest.mark.parametrize('form', FORMS)
+def test_yolo_learns_and_is_cut_exactly(form):
+    torch.manual_seed(0)
+    model = build_network('yolo', classes=2, channels=1, **FORMS[form])
+    images = torch.randn(2, 1, 64, 96)
+    targets = torch.tensor([[0, 1, 10, 10, 30, 40], [1, 0, 50, 20, 60, 30.0]])
+    loss = detection_loss(model.train()(images), targets, 96, DetectionLossOptions(), 2)
+    loss.backward()
+    assert all(torch.isfinite(p.grad).all() for p in model.parameters() if p.grad is not None)
+    model.eval()
+    result = prune(model, images[:1], 0.5, residual=True)  # raises where it is not exact
+    assert result.report.compact.macs < 0.5 * result.report.dense.macs
+    assert result.model(images[:1]).shape == model(images[:1]).shape
+
+
+@pytest.mark.parametrize(
+    ('options', 'words'),
+    [({'strides': (8, 32)}, 'neighbours'), ({'strides': ()}, 'neighbours'),
+     ({'strides': (2, 4)}, 'neighbours'), ({'size': 'x'}, 'n, s'), ({'bins': 0}, 'bins')],
+)
+def test_a_wrong_option_of_yolo_is_one_clear_line(options, words):
+    with pytest.raises(NetworkError, match=words):
+        build_network('yolo', classes=2, **options)
+
+
+def test_distances_are_the_mean_of_their_distribution():
+    raw = torch.zeros(1, 4 * 3 + 1, 1, 1)
+    raw[0, [0, 5, 6, 10], 0, 0] = 50.0  # left 0, top 2, right 0, bottom 1 cells
+    assert decode_boxes(raw, 8, 1).flatten().tolist() == pytest.approx([4, -12, 4, 12])
