@@ -13,16 +13,9 @@ already.
 from __future__ import annotations
 
 import argparse
-import contextlib
 import dataclasses
-import fcntl
-import functools
-import hashlib
 import itertools
-import json
-import os
 import platform
-import subprocess
 import sys
 import time
 from collections.abc import Iterator
@@ -34,6 +27,7 @@ from methods_rivals import available
 from methods_runs import Bench
 from methods_settings import CONTENDERS, SETTINGS, Contender, Problem, Setting
 from methods_tables import plot, tables
+from resumable import append, claimed, commit, read_rows, spread
 
 from uav_prune_perception.methods.registry import ALLOCATORS, method_factories
 from uav_prune_perception.onboard.telemetry.machine import device_name
@@ -64,10 +58,10 @@ def main() -> int:
     options.out.mkdir(parents=True, exist_ok=True)
     if not options.tables:
         if options.workers > 1:
-            _spread(options.workers)
+            spread(options.workers)
         else:
             _work(setting, _contenders(options.only, setting), lines, options)
-    rows = _rows(lines)
+    rows = read_rows(lines)
     text = tables(rows, setting.name)
     lines.with_suffix('.md').write_text(text, encoding='utf-8')
     plot(rows, lines.with_suffix('.png'))
@@ -85,14 +79,15 @@ def _work(
         if time.monotonic() > until:
             print(f'{setting.minutes:g} minutes are over', flush=True)
             return
-        with _claimed(run, options.work) as mine:
-            done = {row['key'] for row in _rows(lines) if not options.retry or 'error' not in row}
+        with claimed(run.key, options.work) as mine:
+            rows = read_rows(lines)
+            done = {row['key'] for row in rows if not options.retry or 'error' not in row}
             if not mine or run.key in done:
                 continue
             name = run.problem.name
             if name not in benches:
                 benches[name] = Bench(setting, run.problem, options.data, options.work)
-            _append(lines, _row(setting, run, benches[name]))
+            append(lines, _row(setting, run, benches[name]))
 
 
 def _row(setting: Setting, run: Run, bench: Bench) -> dict[str, Any]:
@@ -104,7 +99,7 @@ def _row(setting: Setting, run: Run, bench: Bench) -> dict[str, Any]:
         'origin': run.contender.origin if run.contender else 'dense',
         'note': run.contender.note if run.contender else '',
         'budget': setting.epochs * (setting.steps or 0), 'epochs': setting.epochs,
-        'batch_size': setting.batch_size, 'torch': torch.__version__, 'commit': _commit(),
+        'batch_size': setting.batch_size, 'torch': torch.__version__, 'commit': commit(),
     }
     if run.contender is not None:
         row['recipe'] = run.contender.recipe
@@ -178,58 +173,6 @@ def _setting(options: argparse.Namespace) -> Setting:
     if setting.device != 'cpu' and not torch.cuda.is_available():
         sys.exit(f'--setting {setting.name} needs a GPU; --device cpu tries it out without one')
     return setting
-
-
-def _spread(workers: int) -> None:
-    """The same command in several processes, which take turns at the runs."""
-    command = [*sys.orig_argv, '--workers', '1']
-    environment = {**os.environ, 'OMP_NUM_THREADS': os.environ.get('OMP_NUM_THREADS', '1')}
-    processes = [subprocess.Popen(command, env=environment) for _ in range(workers)]
-    failed = [process.wait() for process in processes]
-    if any(failed):
-        print(f'workers ended with {failed}', file=sys.stderr)
-
-
-@contextlib.contextmanager
-def _claimed(run: Run, work: Path) -> Iterator[bool]:
-    """True for one process at a time; a killed one lets go."""
-    name = hashlib.sha256(run.key.encode()).hexdigest()[:16]
-    with (work / f'{name}.claim').open('w') as stream:
-        try:
-            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            yield False
-            return
-        yield True
-
-
-def _append(lines: Path, row: dict[str, Any]) -> None:
-    """One whole line, on disk before the next run begins."""
-    with lines.open('a', encoding='utf-8') as stream:
-        fcntl.flock(stream, fcntl.LOCK_EX)
-        stream.write(json.dumps(row) + '\n')
-        stream.flush()
-        os.fsync(stream.fileno())
-
-
-def _rows(lines: Path) -> list[dict[str, Any]]:
-    """The finished runs, the last of each key; a line that a power cut left half is not one."""
-    rows: dict[str, dict[str, Any]] = {}
-    for line in lines.read_text('utf-8').splitlines() if lines.is_file() else ():
-        with contextlib.suppress(json.JSONDecodeError):
-            row = json.loads(line)
-            rows[row['key']] = row
-    return list(rows.values())
-
-
-@functools.cache
-def _commit() -> str:
-    """Of the code that runs; with a plus where files were changed since."""
-    git = ('git', '-C', str(RESULTS), 'describe', '--always', '--dirty=+')
-    try:
-        return subprocess.run(git, capture_output=True, text=True, check=True).stdout.strip()
-    except (OSError, subprocess.CalledProcessError):
-        return 'unknown'
 
 
 def _machine(setting: Setting) -> str:

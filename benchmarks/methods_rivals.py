@@ -7,7 +7,7 @@ from __future__ import annotations
 import copy
 import importlib.util
 import warnings
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import torch
@@ -42,14 +42,16 @@ class TorchPruner:
         dense: the trained network, which stays as it is.
         example: float32 [1, C, H, W].
         rigid: modules it must leave alone.
+        steps: in how many it would cut everything.
     """
 
     def __init__(
-        self, kind: str, dense: nn.Module, example: Tensor, rigid: Iterable[str]
+        self, kind: str, dense: nn.Module, example: Tensor, rigid: Iterable[str],
+        steps: int = STEPS,
     ) -> None:
         import torch_pruning as tp
 
-        self.kind, self.example = kind, example
+        self.kind, self.example, self.steps = kind, example, steps
         self.model = copy.deepcopy(dense)
         for parameter in self.model.parameters():
             parameter.requires_grad_(True)
@@ -70,7 +72,7 @@ class TorchPruner:
             warnings.simplefilter('ignore')
             self.pruner = made(
                 self.model, example, importance=importance, global_pruning=True,
-                pruning_ratio=1.0, max_pruning_ratio=MAX_CUT, iterative_steps=STEPS,
+                pruning_ratio=1.0, max_pruning_ratio=MAX_CUT, iterative_steps=steps,
                 ignored_layers=[modules[name] for name in rigid],
             )
 
@@ -86,19 +88,21 @@ class TorchPruner:
             nn.functional.cross_entropy(logits, labels.to(device)).backward()
         self.model.to('cpu')  # the gradients go with it
 
-    def cut(self, share: float) -> nn.Module:
-        """Step by step down to ``share`` of the dense MACs.
+    def cut(
+        self, share: float, cost: Callable[[nn.Module, Tensor], int] = macs_of
+    ) -> nn.Module:
+        """Step by step down to ``share`` of the dense MACs, or of another cost.
 
         Raises:
             RuntimeError: it cannot get there, or leaves a network that does not run.
         """
-        full = macs_of(self.model, self.example)
-        for _ in range(STEPS):
-            if macs_of(self.model, self.example) <= 1.01 * share * full:
+        full = cost(self.model, self.example)
+        for _ in range(self.steps):
+            if cost(self.model, self.example) <= 1.01 * share * full:
                 self.model.zero_grad()
                 return self.model
             self.pruner.step()
-        raise RuntimeError(f'Torch-Pruning {self.kind} does not reach {share:.0%} of the MACs')
+        raise RuntimeError(f'Torch-Pruning {self.kind} does not reach {share:.0%} of the cost')
 
 
 class _Regularise(FitHook):

@@ -4,9 +4,7 @@
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
-import fcntl
 import itertools
 import tempfile
 import time
@@ -16,8 +14,9 @@ from typing import Any
 
 import numpy as np
 import torch
-from methods_rivals import TAYLOR_BATCHES, TorchPruner, macs_of
+from methods_rivals import STEPS, TAYLOR_BATCHES, TorchPruner, macs_of
 from methods_settings import Contender, Problem, Setting
+from resumable import alone
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
@@ -41,28 +40,34 @@ from uav_prune_perception.training.task_factory import make_task
 CALIBRATION = 10  # batches for BatchNorm after a cut, the same for everyone
 
 
-class MeteredTask(ClassificationTask):
-    """A task whose epochs are ``steps`` long, and which counts the labelled batches it gives.
+class Metered:
+    """Before a task's class: epochs ``steps`` long, and a count of labelled batches given.
 
     Every optimiser step takes one, and so does every gradient that a score is made of.
     """
 
-    def __init__(self, data: ClassificationSet, steps: int | None, **learning: Any) -> None:
-        super().__init__(data, **learning)
-        self.steps, self.taken = steps, 0
+    steps: int | None = None
+    taken = 0
 
     def steps_per_epoch(self, batch_size: int) -> int:
         """As set, or the whole data."""
-        return self.steps or super().steps_per_epoch(batch_size)
+        return self.steps or super().steps_per_epoch(batch_size)  # type: ignore[misc]
 
     def train_batches(
         self, epoch: int, batch_size: int, generator: torch.Generator
     ) -> Iterator[tuple[Tensor, Tensor]]:
         """Counts."""
-        for batch in super().train_batches(epoch, batch_size, generator):
+        for batch in super().train_batches(epoch, batch_size, generator):  # type: ignore[misc]
             self.taken += 1
             yield batch
 
+
+class MeteredTask(Metered, ClassificationTask):
+    """A classification task that counts."""
+
+    def __init__(self, data: ClassificationSet, steps: int | None, **learning: Any) -> None:
+        super().__init__(data, **learning)
+        self.steps = steps
 
     def evaluate(self, predict: Predict, split: str = 'val', batch_size: int = 1) -> Accuracy:
         """In large batches, whoever asks: it is the same figure sooner."""
@@ -93,15 +98,7 @@ class Stopwatch:
         """Nothing."""
 
 
-Stand = tuple[nn.Module, MeteredTask, Stopwatch]  # dense network, task, clock of a run
-
-
-@contextlib.contextmanager
-def alone(lock: Path) -> Iterator[None]:
-    """Waits until no other process holds the lock; a killed one holds none."""
-    with lock.open('w') as stream:
-        fcntl.flock(stream, fcntl.LOCK_EX)
-        yield
+Stand = tuple[nn.Module, Any, Stopwatch]  # dense network, task, clock of a run
 
 
 def _with_small_val(task: LearningTask, limit: int | None) -> ClassificationTask:
@@ -126,6 +123,8 @@ class Bench:
         work: folder for dense networks.
     """
 
+    rival_steps = STEPS
+
     def __init__(self, setting: Setting, problem: Problem, data_root: Path, work: Path) -> None:
         self.setting, self.problem, self.work = setting, problem, work
         self.data = {**problem.data, 'root': str(data_root / problem.data['root'])}
@@ -147,7 +146,7 @@ class Bench:
         task.test_reads.limit = 1
         return task
 
-    def recipe(self, contender: Contender, cut: float, seed: int) -> Recipe:
+    def recipe(self, contender: Contender, cut: Any, seed: int) -> Recipe:
         """What ``uav-prune prune`` would be given for this run."""
         parts = dict(contender.parts)
         values: dict[str, Any] = {
@@ -155,7 +154,7 @@ class Bench:
             'train': {**self.setting.fit(), 'epochs': 0},
             'prune': {
                 'method': contender.method, 'options': contender.options,
-                'levels': [{'kept_macs': 1 - cut}], 'from': 'dense', 'min_channels': 2,
+                'levels': [self.level(cut)], 'from': 'dense', 'min_channels': 2,
                 'max_cut': 0.9, 'recalibrate_batches': CALIBRATION, **contender.prune,
             },
             'finetune': {
@@ -165,10 +164,22 @@ class Bench:
         if contender.allocation:
             values['prune']['allocation'] = contender.allocation
         for phase, part in parts.items():
-            values[phase] = self.setting.fit(part)
+            values[phase] = self.phase(phase, part)
         return check_recipe(RecipeSource(contender.name, values))
 
-    def run(self, contender: Contender, cut: float, seed: int) -> dict[str, Any]:
+    def phase(self, name: str, part: float) -> dict[str, Any]:
+        """A training section with a part of the budget."""
+        return self.setting.fit(part)
+
+    def level(self, cut: Any) -> dict[str, float]:
+        """The recipe's level for a cut."""
+        return {'kept_macs': 1 - cut}
+
+    def figures(self, accuracy: Accuracy) -> dict[str, Any]:
+        """What a row says of accuracy."""
+        return {'top1': accuracy.value, 'n': accuracy.n}
+
+    def run(self, contender: Contender, cut: Any, seed: int) -> dict[str, Any]:
         """The figures of one run.
 
         Raises:
@@ -190,7 +201,7 @@ class Bench:
         macs, full = macs_of(small, example), macs_of(dense, example)
         ratio = self.meter(dense).ratio(small)
         return {
-            'top1': accuracy.value, 'n': accuracy.n, 'test_reads': task.test_reads.count,
+            **self.figures(accuracy), 'test_reads': task.test_reads.count,
             'macs': macs, 'macs_cut': 1 - macs / full,
             'params': sum(parameter.numel() for parameter in small.parameters()),
             'latency_ratio': round(ratio.value, 4), 'latency_error': round(ratio.error, 4),
@@ -205,7 +216,7 @@ class Bench:
         accuracy = task.evaluate(torch_predict(model.to(self.setting.device)), 'test')
         model.to('cpu')
         return {
-            'top1': accuracy.value, 'n': accuracy.n, 'macs': macs_of(model, task.example_input()),
+            **self.figures(accuracy), 'macs': macs_of(model, task.example_input()),
             'params': sum(parameter.numel() for parameter in model.parameters()),
         }
 
@@ -216,7 +227,7 @@ class Bench:
             self._meter = LatencyMeter(dense, example, threads=1, runs=60)
         return self._meter
 
-    def _ours(self, contender: Contender, cut: float, seed: int, stand: Stand) -> nn.Module:
+    def _ours(self, contender: Contender, cut: Any, seed: int, stand: Stand) -> nn.Module:
         _, task, watch = stand
         recipe = self.recipe(contender, cut, seed)
         with tempfile.TemporaryDirectory(dir=self.work) as folder:
@@ -224,15 +235,16 @@ class Bench:
                 levels = Driver(recipe, make_method(recipe), task, run, watch).build()
             return levels[0].model
 
-    def _rival(self, contender: Contender, cut: float, seed: int, stand: Stand) -> nn.Module:
+    def _rival(self, contender: Contender, cut: Any, seed: int, stand: Stand) -> nn.Module:
         dense, task, watch = stand
         setting, parts = self.setting, contender.parts
         pruner = TorchPruner(
-            contender.method, dense, task.example_input(), self.problem.rigid
+            contender.method, dense, task.example_input(), self.problem.rigid,
+            self.rival_steps,
         )
         if 'sparse' in parts:
             watch.phase('sparse training', 1)
-            options = FitOptions(**setting.fit(parts['sparse']), seed=seed * 1000 + 900)
+            options = FitOptions(**self.phase('sparse', parts['sparse']), seed=seed * 1000 + 900)
             fit(pruner.model, task, options, hooks=[pruner.hook()])
             pruner.model.to('cpu')
         watch.phase('choosing channels', 1)
@@ -240,13 +252,17 @@ class Bench:
             generator = torch.Generator().manual_seed(seed)
             batches = task.train_batches(0, setting.batch_size, generator)
             pruner.gradients(itertools.islice(batches, TAYLOR_BATCHES), setting.device)
-        small = pruner.cut(1 - cut)
+        small = self.cut_rival(pruner, cut)
         recalibrate_batchnorm(small, task.calibration_batches(CALIBRATION))
         watch.phase('fine-tuning', 1)
         options = FitOptions(**setting.fit(1 - sum(parts.values())), seed=seed * 1000 + 1)
         fit(small, task, options, teacher=dense if contender.distil else None)
         dense.to('cpu')
         return small.to('cpu').eval()
+
+    def cut_rival(self, pruner: TorchPruner, cut: Any) -> nn.Module:
+        """Torch-Pruning's network for a cut."""
+        return pruner.cut(1 - cut)
 
     def network(self) -> nn.Module:
         """The dense network, the same for all seeds; trained once where none is published."""

@@ -29,7 +29,7 @@ def tables(rows: list[Row], setting: str) -> str:
         f'commits {", ".join(commits)}. '
         'Accuracy: top-1 on the test split, read once for each final model, after the last step '
         'of fine-tuning; mean and standard deviation over the seeds. '
-        f'Budget: {_budget(rows[0])}. `batches`: labelled batches that the method took in all, '
+        f'Budget: {budget_of(rows[0])}. `batches`: labelled batches that the method took in all, '
         'fine-tuning, sparse training, search and gradients for scores together. '
         '`latency`: ONNX Runtime, one thread, as a share of the dense network, taking turns. '
         '`pruning`: seconds outside training (wall clock).\n'
@@ -79,9 +79,9 @@ def _table(rows: list[Row], cut: float) -> str:
         '| batches | note |',
         '|---|---|---|---|---|---|---|---|---|---|',
     ]
-    groups = _by_name(rows)
+    groups = by_name(rows)
     done = {name: [r for r in own if 'top1' in r] for name, own in groups.items()}
-    order = sorted(groups, key=lambda name: -_mean(done[name], 'top1'))
+    order = sorted(groups, key=lambda name: -mean_of(done[name], 'top1'))
     for name in order:
         own, first = done[name], groups[name][0]
         if not own:
@@ -90,10 +90,10 @@ def _table(rows: list[Row], cut: float) -> str:
         failed = len(groups[name]) - len(own)
         note = first['note'] + (f' ({failed} runs failed)' if failed else '')
         lines.append(
-            f'| {name} | {first["origin"]} | {_spread([100 * r["top1"] for r in own])} '
-            f'| {len(own)} | {100 * _mean(own, "macs_cut"):.1f} '
-            f'| {_mean(own, "params") / 1e3:.1f} | {_mean(own, "latency_ratio"):.2f} '
-            f'| {_mean(own, "prune_s"):.1f} | {_mean(own, "batches"):.0f} | {note} |'
+            f'| {name} | {first["origin"]} | {mean_and_spread([100 * r["top1"] for r in own])} '
+            f'| {len(own)} | {100 * mean_of(own, "macs_cut"):.1f} '
+            f'| {mean_of(own, "params") / 1e3:.1f} | {mean_of(own, "latency_ratio"):.2f} '
+            f'| {mean_of(own, "prune_s"):.1f} | {mean_of(own, "batches"):.0f} | {note} |'
         )
     return '\n'.join([*lines, *_lead(done), ''])
 
@@ -123,7 +123,7 @@ def plot(rows: list[Row], path: Path) -> None:
     )
     for axis, problem in zip(axes[0], problems, strict=True):
         own = [row for row in rows if row['problem'] == problem]
-        for index, (name, runs) in enumerate(_by_name(own).items()):
+        for index, (name, runs) in enumerate(by_name(own).items()):
             if name == 'dense':
                 axis.axhline(100 * runs[0]['top1'], color='black', lw=0.8, ls=':', label='dense')
                 continue
@@ -143,24 +143,24 @@ def plot(rows: list[Row], path: Path) -> None:
     pyplot.close(figure)
 
 
-def _by_name(rows: list[Row]) -> dict[str, list[Row]]:
+def by_name(rows: list[Row]) -> dict[str, list[Row]]:
     found: dict[str, list[Row]] = {}
     for row in rows:
         found.setdefault(row['name'], []).append(row)
     return found
 
 
-def _budget(row: Row) -> str:
+def budget_of(row: Row) -> str:
     if row['budget']:
         return f'{row["budget"]} steps of {row["batch_size"]} pictures'
     return f'{row["epochs"]} epochs, batches of {row["batch_size"]}'
 
 
-def _mean(rows: list[Row], figure: str) -> float:
+def mean_of(rows: list[Row], figure: str) -> float:
     return statistics.mean(row[figure] for row in rows) if rows else -1.0
 
 
-def _spread(values: list[float]) -> str:
+def mean_and_spread(values: list[float]) -> str:
     if len(values) < 2:
         return f'{values[0]:.2f}'
     return f'{statistics.mean(values):.2f} ± {statistics.stdev(values):.2f}'

@@ -62,10 +62,12 @@ def test_sizes_are_judged_apart_by_the_limits_given():
     real = [truth([[0, 0, 10, 10], [40, 40, 80, 80]])]
     guess = [found([[0, 0, 10, 10]], [0.9])]
     every, small, medium, large = average_precision_by_size(guess, real, 1, size_limits=(20, 60))
-    assert small[0, 0] == 1.0 and medium[0, 0] == 0.0 and np.isnan(large[0, 0])
+    assert (small[0, 0], medium[0, 0]) == (1.0, 0.0)
+    assert np.isnan(large[0, 0])
     assert every[0, 0] == pytest.approx(51 / 101)
     nothing = average_precision_by_size([found(NONE, [])], real, 1, size_limits=(20, 60))
-    assert nothing[1, 0, 0] == 0.0 and np.isnan(nothing[3, 0, 0])
+    assert nothing[1, 0, 0] == 0.0
+    assert np.isnan(nothing[3, 0, 0])
 
 
 def test_precision_and_recall_as_flown():

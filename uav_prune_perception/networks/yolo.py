@@ -10,6 +10,7 @@ distances as distributions (Li et al., Generalized Focal Loss, 2020). No code of
 
 from __future__ import annotations
 
+import itertools
 import math
 from typing import Literal
 
@@ -48,6 +49,7 @@ class YoloDetector(nn.Module):
         self,
         classes: int,
         channels: int = 3,
+        *,
         size: Literal['n', 's'] = 'n',
         width: float | None = None,
         strides: tuple[int, ...] = (8, 16, 32),
@@ -144,7 +146,7 @@ class PathAggregation(nn.Module):
 
     def __init__(self, widths: list[int]) -> None:
         super().__init__()
-        pairs = list(zip(widths, widths[1:], strict=False))
+        pairs = list(itertools.pairwise(widths))
         self.up = nn.ModuleList(
             ElanStage(fine + coarse, fine, residual=False) for fine, coarse in pairs
         )
@@ -180,7 +182,8 @@ class DecoupledHead(nn.Module):
 
     @staticmethod
     def _start(box: nn.Module, score: nn.Module, bins: int) -> None:
-        assert isinstance(box, nn.Conv2d) and isinstance(score, nn.Conv2d)
+        assert isinstance(box, nn.Conv2d)
+        assert isinstance(score, nn.Conv2d)
         nn.init.zeros_(box.weight)
         # Two cells square at the cell's centre: assignment by overlap works at once
         start = torch.tensor([0.0, 0.0, math.log(2.0), math.log(2.0)])

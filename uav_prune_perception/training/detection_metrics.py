@@ -1,8 +1,8 @@
 # Copyright 2026 uav_prune_perception contributors
 # SPDX-License-Identifier: Apache-2.0
-"""COCO average precision, of every class and by object size, and what the deployed threshold gives.
+"""COCO average precision by class and object size, and what the deployed threshold gives.
 
-The counting is faster-coco-eval's, a C++ form of the COCO protocol that gives pycocotools' figures.
+The counting is faster-coco-eval's: the COCO protocol in C++, with pycocotools' figures.
 Regions to ignore are crowd boxes of every class, as COCO has them: a detection that lies in one by
 the overlap asked for, and hits nothing, does not count.
 """

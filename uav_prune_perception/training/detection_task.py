@@ -216,16 +216,23 @@ class DetectionTask:
     def labelled_batches(
         self, n: int, batch_size: int = 16, split: str = 'train'
     ) -> Iterator[tuple[Tensor, Tensor]]:
-        """The pictures of `calibration_batches` with their targets, float32 [M, 6]."""
+        """Pictures as they are with their targets, float32 [M, 6]: classes in turn, rarest first.
+
+        A few of them thus hold every class that the split has; never of test.
+        """
+        TestReads.refuse(split, 'calibration')
         data = self.data.split(split)
-        for step, images in enumerate(self.calibration_batches(n, batch_size, split)):
+        order = classes_in_turn(data.labels, len(self.classes))
+        for step in range(n):
+            chosen = order[np.arange(step * batch_size, (step + 1) * batch_size) % len(order)]
             rows = []
-            for slot in range(len(images)):
-                index = (step * batch_size + slot) % len(data)
+            for slot, index in enumerate(chosen):
                 row = np.empty((len(data.labels[index]), 6), np.float32)
                 row[:, 0], row[:, 1], row[:, 2:] = slot, data.labels[index], data.boxes[index]
                 rows.append(row)
-            yield images, torch.from_numpy(np.concatenate(rows))
+            yield normalised(data.images[chosen], self.input), torch.from_numpy(
+                np.concatenate(rows)
+            )
 
     def with_decode(self, **changes: object) -> DetectionTask:
         """The same task with other deployment thresholds (see `BoxesScores`)."""
@@ -236,6 +243,25 @@ class DetectionTask:
         other.test_reads = self.test_reads
         other.decode = dataclasses.replace(self.decode, **changes)  # type: ignore[arg-type]
         return other
+
+
+def classes_in_turn(labels: list[NDArray[np.int64]], classes: int) -> NDArray[np.int64]:
+    """Every picture once: one with the rarest class, one with the next, ..., and round again."""
+    waiting = [
+        iter([index for index, own in enumerate(labels) if label in own])
+        for label in range(classes)
+    ]
+    counts = [sum(label in own for own in labels) for label in range(classes)]
+    order: dict[int, None] = {}
+    turns = [waiting[label] for label in np.argsort(counts, kind='stable')]
+    while turns:
+        for queue in tuple(turns):
+            found = next((index for index in queue if index not in order), None)
+            if found is None:
+                turns.remove(queue)
+            else:
+                order[found] = None
+    return np.array([*order, *(i for i in range(len(labels)) if i not in order)], np.int64)
 
 
 def _mean(values: NDArray[np.float64]) -> float:

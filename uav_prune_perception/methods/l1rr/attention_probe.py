@@ -65,7 +65,8 @@ class AttentionProbe:
         example = task.example_input().to(device)
         self.levels = find_levels(self.candidates.model, graph, example)
         self.task, self.protect = task, protect
-        count = max(1, -(-pictures // batch_size))
+        batch_size = min(batch_size, pictures)
+        count = -(-pictures // batch_size)
         self.references = [
             self._reference(images.to(device), targets.to(device))
             for images, targets in task.labelled_batches(count, batch_size)

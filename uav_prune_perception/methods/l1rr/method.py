@@ -38,7 +38,8 @@ class L1rrOptions(Section):
     curve's knee), ``shares`` (how a budget is spread over groups: 'attention' by
     `attention_prices`, 'scales' by one threshold over |gamma|), ``protect`` ('worst_class': the
     class that suffers most decides; 'small_objects': likewise, and every object weighs the same
-    whatever its size; in sparse training every class then counts the same), ``pictures`` (labelled training pictures looked at).
+    whatever its size; in sparse training every class then counts the same), ``pictures``
+    (labelled training pictures looked at).
 
     Cut: ``residual`` (residual reconstruction; false: producers of a sum keep the same channels).
     """

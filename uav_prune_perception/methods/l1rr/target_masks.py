@@ -106,7 +106,7 @@ def protecting_weights(
     grids: Sequence[tuple[int, int]],
     protect: Protect,
 ) -> list[Tensor] | None:
-    """For each level what `feature_attention_loss` takes as weights; None: the masks themselves."""
+    """What `feature_attention_loss` takes as weights, by level; None: the masks themselves."""
     if protect != 'small_objects' or task.kind != 'detection':
         return None
     images, targets = batch

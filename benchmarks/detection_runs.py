@@ -1,0 +1,113 @@
+# Copyright 2026 uav_prune_perception contributors
+# SPDX-License-Identifier: Apache-2.0
+"""One run of the benchmark of detectors: as `methods_runs.Bench`, with a detector's figures."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import torch
+from detection_settings import DetectionSetting, Goal
+from methods_rivals import TorchPruner
+from methods_runs import Bench, Metered
+from methods_settings import Problem
+from resumable import alone
+from safetensors.torch import save_file
+from torch import Tensor, nn
+
+from uav_prune_perception.ladder import Accuracy
+from uav_prune_perception.ladder.durable import replacing
+from uav_prune_perception.networks.registry import build_network
+from uav_prune_perception.training.detection_task import DetectionTask
+from uav_prune_perception.training.fit import FitOptions, fit
+from uav_prune_perception.training.task import Predict
+from uav_prune_perception.training.task_factory import make_task
+
+
+class MeteredDetection(Metered, DetectionTask):
+    """A detection task that counts, and is evaluated in batches, whoever asks."""
+
+    def evaluate(self, predict: Predict, split: str = 'val', batch_size: int = 1) -> Accuracy:
+        """The same figure sooner."""
+        return super().evaluate(predict, split, max(16, batch_size))
+
+
+class DetectionBench(Bench):
+    """Everything of one detection problem that its runs share."""
+
+    setting: DetectionSetting
+    rival_steps = 60  # each takes seconds here
+
+    def __init__(
+        self, setting: DetectionSetting, problem: Problem, data_root: Path, work: Path
+    ) -> None:
+        self.setting, self.problem, self.work = setting, problem, work
+        self.data = {**problem.data, 'root': str(data_root / problem.data['root'])}
+        self.options = dict(problem.network)
+        self._base = make_task(self.data)
+        self._template = self._base  # type: ignore[assignment]
+        self._meter = self._dense = None
+
+    def task(self) -> Any:
+        """A fresh count over the same pictures."""
+        base = self._base
+        assert isinstance(base, DetectionTask)
+        task = MeteredDetection(
+            base.data, base.augmentation, base.loss_options, base.teacher_weight,
+            base.size_limits,
+        )
+        task.steps = self.setting.steps
+        task.test_reads.limit = 1
+        return task
+
+    def level(self, cut: Goal) -> dict[str, float]:
+        """The recipe's level for a goal."""
+        return {f'kept_{cut.kind}': 1 - cut.cut}
+
+    def phase(self, name: str, part: float) -> dict[str, Any]:
+        """Sparse training has its own optimiser."""
+        return self.setting.sparse(part) if name == 'sparse' else self.setting.fit(part)
+
+    def cut_rival(self, pruner: TorchPruner, cut: Goal) -> nn.Module:
+        """Torch-Pruning's network for a goal."""
+        if cut.kind == 'macs':
+            return pruner.cut(1 - cut.cut)
+        return pruner.cut(1 - cut.cut, params_of)
+
+    def figures(self, accuracy: Accuracy) -> dict[str, Any]:
+        """mAP50 and what it hides."""
+        worst = min(accuracy.per_class.items(), key=lambda item: item[1], default=('', 0.0))
+        return {
+            'mAP50': accuracy.value, 'n': accuracy.n, **accuracy.figures,
+            'per_class': accuracy.per_class, 'worst_class': worst[0], 'worst': worst[1],
+        }
+
+    def _fresh(self) -> nn.Module:
+        options, task = self.problem.network['options'], self._base
+        return build_network(
+            self.problem.network['name'], classes=len(task.classes),
+            channels=len(task.input.mean), **options,
+        ).eval()
+
+    def _trained(self) -> Path:
+        """Where the dense network lies; trained here, once, where it does not yet."""
+        path = self.work / f'{self.problem.name}_{self.setting.name}.safetensors'.replace(' ', '_')
+        with alone(path.with_suffix('.lock')):
+            if not path.is_file():
+                setting = self.setting
+                torch.manual_seed(0)
+                model = self._fresh()
+                options = FitOptions(
+                    epochs=self.problem.dense_epochs, batch_size=setting.batch_size, lr=3e-3,
+                    device=setting.device, amp=setting.amp,
+                )
+                fit(model, self._base, options, checkpoint=path.with_suffix('.ckpt'))
+                with replacing(path) as temporary:
+                    save_file(model.to('cpu').state_dict(), temporary)
+        return path
+
+
+def params_of(model: nn.Module, example: Tensor) -> int:
+    """Number of parameters."""
+    return sum(parameter.numel() for parameter in model.parameters())
