@@ -59,7 +59,7 @@ def hit_uav(options: dict[str, Any], size: tuple[int, int], epochs: int, **data:
     )
 
 
-SMALL = {'width': 0.125, 'strides': [8, 16, 32]}
+SMALL = {'width': 0.125, 'strides': [8, 16]}
 SETTINGS = {
     # For a look at the harness; its figures mean nothing.
     'smoke': DetectionSetting(
@@ -67,7 +67,7 @@ SETTINGS = {
         batch_size=2, lr=1e-3, seeds=1, goals=(Goal('macs', 0.5), Goal('params', 0.6)),
     ),
     'cpu': DetectionSetting(
-        'cpu', (hit_uav(SMALL, (320, 256), 8),), epochs=6, steps=20, batch_size=16, lr=1.5e-3,
+        'cpu', (hit_uav(SMALL, (320, 256), 6),), epochs=6, steps=16, batch_size=16, lr=1.5e-3,
     ),
     # Written without a GPU at hand; hours, resumable.
     'gpu': DetectionSetting(

@@ -35,6 +35,46 @@ def test_yolo_learns_and_is_cut_exactly(form):
 
 
 @pytest.mark.parametrize(
+    ('name', 'options', 'size'),
+    [
+        ('yolov5', {'width': 0.125}, 64), ('ssd300', {'width': 0.03}, 300),
+        ('ssd300', {'norm': True, 'width': 0.03}, 300),
+    ],
+)
+def test_detectors_with_a_loss_of_their_own_learn_and_are_cut_exactly(name, options, size):
+    torch.manual_seed(0)
+    model = build_network(name, classes=2, channels=1, **options)
+    images = torch.randn(2, 1, size, size)
+    targets = torch.tensor([
+        [0, 1, 10, 10, 30, 40], [1, 0, 50, 20, 60, 30.0], [1, -1, 0, 0, 20, 20]
+    ])
+    loss = model.training_loss(model.train()(images), targets)
+    loss.backward()
+    missing = [n for n, p in model.named_parameters() if p.grad is None]
+    assert torch.isfinite(loss)
+    assert not missing
+    nothing = model.training_loss(model(images), targets[:0])
+    assert torch.isfinite(nothing)
+    model.eval()
+    result = prune(model, images[:1], 0.5, residual=True)
+    assert result.report.compact.macs < 0.5 * result.report.dense.macs
+    assert result.model(images[:1]).shape[:2] == (1, 6)
+
+
+def test_published_shapes():
+    with torch.device('meta'):
+        yolo = build_network('yolov5', classes=80, size='s')
+        ssd = build_network('ssd300', classes=20)
+    count = lambda model: sum(p.numel() for p in model.parameters()) / 1e6  # noqa: E731
+    assert count(yolo) == pytest.approx(7.235, abs=1e-3)  # YOLOv5s v6 on COCO
+    assert count(ssd) == pytest.approx(26.285, abs=1e-3)  # SSD300 on VOC
+    assert ssd.default.shape == (4, 8732)
+    other = build_network('ssd300', classes=2, channels=1, width=0.03)
+    boxes, _, default = other(torch.zeros(1, 1, 320, 340))
+    assert boxes.shape[1:] == default.shape
+
+
+@pytest.mark.parametrize(
     ('options', 'words'),
     [({'strides': (8, 32)}, 'neighbours'), ({'strides': ()}, 'neighbours'),
      ({'strides': (2, 4)}, 'neighbours'), ({'size': 'x'}, 'n, s'), ({'bins': 0}, 'bins')],

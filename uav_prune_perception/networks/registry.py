@@ -15,8 +15,10 @@ from .aerial_detector import AerialDetector
 from .imported import ImportedNetworkError, imported_network
 from .resnet import ResNet
 from .resnet_cifar import CifarResNet
+from .ssd import Ssd300
 from .vgg_bn import VggBn
 from .yolo import YoloDetector
+from .yolov5 import Yolov5
 
 NETWORKS: dict[str, Callable[..., nn.Module]] = {
     'aerial_detector': AerialDetector,
@@ -27,8 +29,10 @@ NETWORKS: dict[str, Callable[..., nn.Module]] = {
     ),
     'resnet_cifar': CifarResNet,
     'resnet18': ResNet,
+    'ssd300': Ssd300,
     'vgg_bn': VggBn,
     'yolo': YoloDetector,
+    'yolov5': Yolov5,
 }
 
 
