@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 
 from uav_prune_perception.training.augmentation import Augmentation, augment
+from uav_prune_perception.training.mosaic import mosaic
 
 PLAIN = Augmentation(gain=0.0, offset=0.0)
 
@@ -43,3 +45,26 @@ def test_grey_pictures_keep_their_shape():
         np.full((32, 48, 1), 90, np.uint8), np.zeros((0, 4), np.float32), rng, Augmentation()
     )
     assert out.shape == (32, 48, 1)
+
+
+@pytest.mark.parametrize('seed', range(6))
+def test_boxes_of_a_mosaic_lie_around_what_they_mark(seed):
+    """Four pictures, each with one bright block in a channel of its own."""
+    rng = np.random.default_rng(seed)
+    options = Augmentation(scale=0.2, gain=0.0, offset=0.0, mosaic=1.0)
+    pictures = []
+    for index in range(4):
+        image = np.zeros((64, 96, 4), np.uint8)
+        x, y = int(rng.integers(8, 60)), int(rng.integers(8, 40))
+        image[y:y + 12, x:x + 20, index] = 255
+        box = np.array([[x, y, x + 20, y + 12]], np.float32)
+        pictures.append((image, box, np.array([index])))
+    image, boxes, labels = mosaic(pictures, rng, options, pad_value=0)
+    assert image.shape == (64, 96, 4)
+    assert len(labels)
+    for box, label in zip(boxes, labels, strict=True):
+        rows, columns = np.nonzero(image[..., label] > 127)
+        found = [columns.min(), rows.min(), columns.max() + 1, rows.max() + 1]
+        assert np.abs(box - found).max() <= 1.5
+    assert boxes.min() >= 0
+    assert (boxes[:, 2:] <= [96, 64]).all()

@@ -26,6 +26,8 @@ class Augmentation:
         shift: translation, as a fraction of the picture's size.
         gain: contrast factor is drawn from 1 - gain to 1 + gain.
         offset: brightness offset in 0..255 units.
+        mosaic: share of the pictures that are put together of four (detection only).
+        mosaic_scale: range of the scale at which those four are shown.
     """
 
     flip: bool = True
@@ -34,6 +36,8 @@ class Augmentation:
     shift: float = 0.1
     gain: float = 0.25
     offset: float = 16.0
+    mosaic: float = 0.0
+    mosaic_scale: tuple[float, float] = (0.5, 1.0)
 
 
 def augment(
@@ -65,11 +69,28 @@ def augment(
         borderMode=cv2.BORDER_CONSTANT,
         borderValue=[pad_value] * channels,
     )
+    warped = change_levels(warped, rng, options)
+    moved, keep = warp_boxes(boxes, matrix, width, height)
+    return warped.reshape(height, width, channels), moved, keep
+
+
+def change_levels(
+    image: NDArray[np.uint8] | cv2.Mat, rng: np.random.Generator, options: Augmentation
+) -> NDArray[np.uint8]:
+    """Contrast and brightness, by one table."""
     gain = 1.0 + rng.uniform(-options.gain, options.gain)
     levels = (np.arange(256) - 128.0) * gain + 128.0 + rng.uniform(-1, 1) * options.offset
-    warped = cv2.LUT(warped, np.clip(levels, 0, 255).astype(np.uint8))
-    moved, keep = warp_boxes(boxes, matrix, width, height)
-    return np.asarray(warped, np.uint8).reshape(height, width, channels), moved, keep
+    return np.asarray(cv2.LUT(image, np.clip(levels, 0, 255).astype(np.uint8)), np.uint8)
+
+
+def turn_and_flip(rng: np.random.Generator, options: Augmentation) -> NDArray[np.float64]:
+    """A random quarter turn and mirroring, as far as the options allow: float64 [2, 2]."""
+    turns = int(rng.integers(4)) if options.quarter_turns else 0
+    c, s = ((1, 0), (0, 1), (-1, 0), (0, -1))[turns]
+    linear = np.array([[c, -s], [s, c]], dtype=np.float64)
+    if options.flip and rng.random() < 0.5:
+        linear = linear @ np.diag([-1.0, 1.0])
+    return linear
 
 
 def warp_boxes(
@@ -91,11 +112,7 @@ def warp_boxes(
 def _matrix(
     width: int, height: int, rng: np.random.Generator, options: Augmentation
 ) -> NDArray[np.float64]:
-    turns = int(rng.integers(4)) if options.quarter_turns else 0
-    c, s = ((1, 0), (0, 1), (-1, 0), (0, -1))[turns]
-    linear = np.array([[c, -s], [s, c]], dtype=np.float64)
-    if options.flip and rng.random() < 0.5:
-        linear = linear @ np.diag([-1.0, 1.0])
+    linear = turn_and_flip(rng, options)
     linear *= (1.0 + options.scale) ** rng.uniform(-1, 1)
     size = np.array([width, height], dtype=np.float64)
     shift = rng.uniform(-options.shift, options.shift, 2) * size

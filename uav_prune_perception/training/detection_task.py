@@ -27,6 +27,7 @@ from .detection_metrics import (
     at_threshold,
     average_precision_by_size,
 )
+from .mosaic import Picture, mosaic
 from .task import Predict, TrainingError, normalised, numpy_generator, shuffled
 from .test_guard import TestReads
 
@@ -103,16 +104,19 @@ class DetectionTask:
     ) -> tuple[Tensor, Tensor]:
         images = np.empty((len(chosen), *split.images.shape[1:]), np.uint8)
         rows = []
+        options, pad = self.augmentation, self.input.pad_value
         for slot, index in enumerate(chosen):
-            boxes = np.concatenate([split.boxes[index], split.ignore[index]])
-            labels = np.concatenate(
-                [split.labels[index], np.full(len(split.ignore[index]), IGNORE, np.int64)]
-            )
-            images[slot], moved, keep = augment(
-                split.images[index], boxes, rng, self.augmentation, self.input.pad_value
-            )
-            row = np.empty((int(keep.sum()), 6), np.float32)
-            row[:, 0], row[:, 1], row[:, 2:] = slot, labels[keep], moved[keep]
+            if options.mosaic and rng.random() < options.mosaic:
+                four = [index, *rng.integers(len(split), size=3)]
+                images[slot], boxes, labels = mosaic(
+                    [_all_boxes(split, int(one)) for one in four], rng, options, pad
+                )
+            else:
+                picture, boxes, labels = _all_boxes(split, int(index))
+                images[slot], moved, keep = augment(picture, boxes, rng, options, pad)
+                boxes, labels = moved[keep], labels[keep]
+            row = np.empty((len(labels), 6), np.float32)
+            row[:, 0], row[:, 1], row[:, 2:] = slot, labels, boxes
             rows.append(row)
         return normalised(images, self.input), torch.from_numpy(np.concatenate(rows))
 
@@ -243,6 +247,16 @@ class DetectionTask:
         other.test_reads = self.test_reads
         other.decode = dataclasses.replace(self.decode, **changes)  # type: ignore[arg-type]
         return other
+
+
+def _all_boxes(split: DetectionSplit, index: int) -> Picture:
+    """One picture with its boxes, and its regions to ignore as boxes of class `IGNORE`."""
+    ignore = split.ignore[index]
+    return (
+        split.images[index],
+        np.concatenate([split.boxes[index], ignore]),
+        np.concatenate([split.labels[index], np.full(len(ignore), IGNORE, np.int64)]),
+    )
 
 
 def classes_in_turn(labels: list[NDArray[np.int64]], classes: int) -> NDArray[np.int64]:
