@@ -67,7 +67,7 @@ SETTINGS = {
         batch_size=2, lr=1e-3, seeds=1, goals=(Goal('macs', 0.5), Goal('params', 0.6)),
     ),
     'cpu': DetectionSetting(
-        'cpu', (hit_uav(SMALL, (320, 256), 6),), epochs=6, steps=16, batch_size=16, lr=1.5e-3,
+        'cpu', (hit_uav(SMALL, (256, 192), 4),), epochs=6, steps=12, batch_size=16, lr=1.5e-3,
     ),
     # Written without a GPU at hand; hours, resumable.
     'gpu': DetectionSetting(

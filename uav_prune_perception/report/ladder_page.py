@@ -11,13 +11,8 @@ import yaml
 
 from uav_prune_perception.ladder import Ladder
 
-<<<<<<< HEAD
-from .ladder_figures import class_table, common_device, level_table
-from .ladder_plots import pareto_plots, training_plots, width_plot
-=======
 from .ladder_figures import class_table, common_device, figure_table, level_table
-from .ladder_plots import pareto_plot, width_plot
->>>>>>> b54a649 (Detection metrics by faster-coco-eval: sizes, worst class, precision and recall as flown; L1RR protects small and rare objects; both branches of a head are feature levels)
+from .ladder_plots import pareto_plots, training_plots, width_plot
 from .level_pictures import LevelPicture
 from .page import cards, heading, image, page, table
 
