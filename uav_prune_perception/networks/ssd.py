@@ -7,6 +7,7 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -153,7 +154,7 @@ def _vgg(channels: int, steps: Sequence[int | str], norm: bool) -> list[nn.Modul
 
 
 def _conv(
-    inputs: int, outputs: int, kernel: int, norm: bool, **options: int
+    inputs: int, outputs: int, kernel: int, norm: bool, **options: Any
 ) -> list[nn.Module]:
     layers: list[nn.Module] = [nn.Conv2d(inputs, outputs, kernel, bias=not norm, **options)]
     if norm:

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import cv2
 import numpy as np
@@ -75,7 +76,7 @@ def augment(
 
 
 def change_levels(
-    image: NDArray[np.uint8] | cv2.Mat, rng: np.random.Generator, options: Augmentation
+    image: NDArray[Any] | cv2.Mat, rng: np.random.Generator, options: Augmentation
 ) -> NDArray[np.uint8]:
     """Contrast and brightness, by one table."""
     gain = 1.0 + rng.uniform(-options.gain, options.gain)
