@@ -27,7 +27,7 @@ from detection_settings import CONTENDERS, SETTINGS, DetectionSetting, Goal
 from detection_tables import plot, tables
 from methods_rivals import available
 from methods_settings import Contender
-from resumable import append, claimed, read_rows, spread
+from resumable import append, claimed, commit, read_rows, spread
 
 from uav_prune_perception.onboard.telemetry.machine import device_name
 
@@ -95,7 +95,7 @@ def _row(setting: DetectionSetting, run: Run, bench: DetectionBench) -> dict[str
         'origin': run.contender.origin if run.contender else 'dense',
         'note': run.contender.note if run.contender else '',
         'budget': setting.epochs * (setting.steps or 0), 'epochs': setting.epochs,
-        'batch_size': setting.batch_size, 'torch': torch.__version__,
+        'batch_size': setting.batch_size, 'torch': torch.__version__, 'commit': commit(),
     }
     try:
         if run.contender is None:

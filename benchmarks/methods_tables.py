@@ -53,7 +53,7 @@ def tables(rows: list[Row], setting: str) -> str:
 
 def _overview(rows: list[Row], cuts: list[float]) -> str:
     """Top-1 of every method at every cut, with the number of seeds."""
-    groups = _by_name([row for row in rows if row['name'] != 'dense' and 'top1' in row])
+    groups = by_name([row for row in rows if row['name'] != 'dense' and 'top1' in row])
     cells = {
         name: [[row for row in own if row['cut'] == cut] for cut in cuts]
         for name, own in groups.items()
@@ -63,9 +63,9 @@ def _overview(rows: list[Row], cuts: list[float]) -> str:
         f'| top-1 % (seeds) | {" | ".join(f"{cut:.0%} cut" for cut in cuts)} |',
         f'|---|{"---|" * len(cuts)}',
     ]
-    for name in sorted(cells, key=lambda name: -_mean(cells[name][usual], 'top1')):
+    for name in sorted(cells, key=lambda name: -mean_of(cells[name][usual], 'top1')):
         texts = [
-            f'{_spread([100 * row["top1"] for row in cell])} ({len(cell)})' if cell else ''
+            f'{mean_and_spread([100 * row["top1"] for row in cell])} ({len(cell)})' if cell else ''
             for cell in cells[name]
         ]
         lines.append(f'| {name} | {" | ".join(texts)} |')
@@ -104,8 +104,8 @@ def _lead(done: dict[str, list[Row]]) -> list[str]:
     theirs = [own for own in done.values() if own and own[0]['origin'] == 'Torch-Pruning']
     if not ours or not theirs:
         return []
-    best = max(theirs, key=lambda own: _mean(own, 'top1'))
-    gap = 100 * (_mean(ours, 'top1') - _mean(best, 'top1'))
+    best = max(theirs, key=lambda own: mean_of(own, 'top1'))
+    gap = 100 * (mean_of(ours, 'top1') - mean_of(best, 'top1'))
     return [
         '', f'Recommended less the best of Torch-Pruning ({best[0]["name"]}): {gap:+.2f} points, '
         f'with {len(ours)} and {len(best)} seeds.',
