@@ -96,6 +96,17 @@ def test_the_best_of_all_tiles_stay():
     assert len(put_together(detections(), detections())) == 0
 
 
+def test_the_whole_picture_is_only_asked_for_what_no_tile_has_entire():
+    tiling = Tiling(320, 0.2)  # 64 x 51 pixels in common
+    nothing = [detections()] * (len(tiling.views(640, 256, SPEC)) - 1)
+    whole = detections((10, 10, 60, 40, 0.9, 0), (200, 50, 400, 80, 0.8, 0),
+                       (300, 10, 320, 90, 0.7, 0))
+    found = tiling.together(
+        [whole, *nothing], (640, 256), SPEC, iou_threshold=0.5, class_aware=True,
+        max_detections=9)
+    np.testing.assert_allclose(found.scores, [0.8, 0.7])
+
+
 SMALL = [(x, y, x + 16, y + 16, 'red') for x, y in ((8, 8), (312, 100), (700, 250), (938, 490))]
 
 

@@ -14,7 +14,7 @@ from .frame import Frame, FrameColor
 from .level_bank import LevelBank
 from .preprocess import Preprocessor
 from .results import Classification, Detections, Result, Timings
-from .tiles import Tile, Tiling, merged
+from .tiles import Tile, Tiling
 
 
 class FrameProcessor:
@@ -48,10 +48,10 @@ class FrameProcessor:
         images = [frame.image[t.top:t.bottom, t.left:t.right] for t in tiles] or [frame.image]
         found = [self._look(image, frame.color, level, decoder, watch) for image in images]
         decoded = found[0]
-        if tiles:
+        if tiling is not None and tiles:
             parts = [part for part in found if isinstance(part, Detections)]
-            decoded = merged(
-                parts, tiles, (frame.image.shape[1], frame.image.shape[0]),
+            decoded = tiling.together(
+                parts, (frame.image.shape[1], frame.image.shape[0]), self._bank.ladder.input,
                 iou_threshold=decoder.iou_threshold, class_aware=decoder.class_aware,
                 max_detections=decoder.max_detections,
             )

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -38,7 +39,8 @@ class Tiling:
             of the network's input.
         overlap: share of a tile that neighbours have in common at least, 0..0.9. An object
             smaller than this is whole in one of them.
-        whole: the whole picture is looked at as well, for the large objects.
+        whole: the whole picture is looked at as well, for the large objects: what is smaller than
+            the overlap is whole in a tile, and better seen there.
     """
 
     width: int
@@ -54,11 +56,28 @@ class Tiling:
 
     def views(self, width: int, height: int, spec: InputSpec) -> list[Tile]:
         """What the engine sees of a picture of this size, one after the other."""
-        tile = self.width, max(1, round(self.width * spec.height / spec.width))
-        shared = int(self.overlap * tile[0]), int(self.overlap * tile[1])
-        tiles = tile_grid(width, height, tile, shared)
+        tiles = tile_grid(width, height, self._tile(spec), self._shared(spec))
         whole = [Tile(0, 0, width, height)] if self.whole and len(tiles) > 1 else []
         return whole + tiles
+
+    def together(
+        self, found: Sequence[Detections], size: tuple[int, int], spec: InputSpec, **rules: Any
+    ) -> Detections:
+        """The objects of a picture from what was found in its views; see `merged`."""
+        found, tiles = list(found), self.views(*size, spec)
+        if self.whole and len(tiles) > 1:
+            boxes = found[0].boxes
+            large = (boxes[:, 2:] - boxes[:, :2] > self._shared(spec)).any(axis=1)
+            found[0] = Detections(
+                boxes[large], found[0].scores[large], found[0].class_ids[large])
+        return merged(found, tiles, size, **rules)
+
+    def _tile(self, spec: InputSpec) -> tuple[int, int]:
+        return self.width, max(1, round(self.width * spec.height / spec.width))
+
+    def _shared(self, spec: InputSpec) -> tuple[int, int]:
+        width, height = self._tile(spec)
+        return int(self.overlap * width), int(self.overlap * height)
 
 
 def tile_grid(
