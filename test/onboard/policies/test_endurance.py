@@ -63,3 +63,12 @@ def test_no_target_no_limit():
     endurance = Endurance(0.0, 20.0, 0.1)
     drain(endurance, 0.2, 60.0, 0.0, 10.0, 20.0)
     assert endurance.headroom_w() == math.inf
+
+
+def test_in_the_last_seconds_a_battery_that_lasts_asks_for_nothing():
+    endurance, watts = Endurance(100.0, 20.0, 0.1), 60.0
+    for n in range(1000):
+        left_s = 100.0 - n / 10
+        fraction = 0.1 + watts * left_s / 3600 / 20.0  # at the reserve exactly in time
+        endurance.update(BatteryState(fraction, 14.8, watts / 14.8, watts, n / 10), 5.0, n / 10)
+        assert endurance.headroom_w() == pytest.approx(0.0, abs=0.7), left_s

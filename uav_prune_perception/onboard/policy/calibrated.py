@@ -386,8 +386,7 @@ def _percent(o: Observation) -> str:
 
 def _net(choice: Forecast, mark: float) -> float:
     """Worth of a frame, less a price for keeping the deadline less often than asked."""
-    kept = choice.in_time
-    net = choice.worth * kept
-    if kept < mark and choice.smoothed < mark:
-        net -= PRICE * choice.worth * (mark - max(kept, choice.smoothed))
-    return net
+    kept, smoothed = choice.in_time, choice.smoothed
+    if kept < mark and smoothed < mark:
+        return choice.worth * (kept - PRICE * (mark - (kept if kept > smoothed else smoothed)))
+    return choice.worth * kept

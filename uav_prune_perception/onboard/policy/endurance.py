@@ -12,6 +12,7 @@ CORRECTION_S = 60.0  # a gauge steps by whole percents: it corrects the integral
 POWER_S = 30.0  # manoeuvres are shorter than this
 LEARN_FRACTION = 0.03  # charge used before the capacity may be told from it
 MIN_TIME_LEFT_S = 20.0  # at the end small errors of the gauge would look like many watts
+SPARE_J = 11.0  # kept back: a deficit of up to half a watt for the last 20 s is let pass
 
 
 class Endurance:
@@ -65,8 +66,9 @@ class Endurance:
         """Watts that may be added until the target (negative: saved); inf when unknown."""
         if not self._target_s > 0 or math.isnan(self._charge_j) or math.isnan(self.power_w):
             return math.inf
-        left_s = max(self.left_s, MIN_TIME_LEFT_S)
-        return self._charge_j / left_s - self.power_w
+        left_s = max(self.left_s, 0.0)
+        spare_j = self._charge_j - SPARE_J - self.power_w * left_s
+        return spare_j / max(left_s, MIN_TIME_LEFT_S)
 
     @property
     def left_s(self) -> float:

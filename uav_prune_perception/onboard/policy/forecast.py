@@ -26,6 +26,7 @@ class Forecast:
         worth: accuracy times freshness of the answer, averaged over the camera's frames.
         in_time: probability of keeping the deadline.
         watts: what its inference draws by the profile.
+        key: index of the level and divider: the choice, whatever is forecast of it.
         smoothed: mean of ``in_time`` over the last seconds.
     """
 
@@ -34,12 +35,8 @@ class Forecast:
     worth: float
     in_time: float
     watts: float
+    key: tuple[int, int]
     smoothed: float = 1.0
-
-    @property
-    def key(self) -> tuple[int, int]:
-        """The choice, whatever is forecast of it."""
-        return self.level.index, self.every
 
     @property
     def value(self) -> float:
@@ -62,6 +59,7 @@ def forecasts(
     limit_ms = options.deadline_ms - overhead_ms if options.deadline_ms else math.inf
     fade = math.exp(-1.0 / (rate_hz * options.staleness_s))
     chance = slow_down.chance
+    unfaded = 1.0 / (1.0 - fade)
     slow_down.tidy()
     found = []
     for level in o.levels:
@@ -69,6 +67,7 @@ def forecasts(
             continue
         outlook = slow_down.outlook(level.index, o.active, profile_ms)
         typical_ms = level.latency_ms * slow_down.ratio(level.index) + overhead_ms
+        periods = typical_ms / period_ms
         in_time = chance(limit_ms, *outlook) if limit_ms < math.inf else 1.0
         no_wait = 0.0 if o.input_hz > 0 and limit_ms < math.inf else 1.0
         for every in range(1, options.max_every + 1):
@@ -79,10 +78,10 @@ def forecasts(
                 late = chance(limit_ms - min(period_ms, typical_ms), *outlook)
                 share = max(0.0, (no_wait - QUEUE) / (NO_WAIT - QUEUE))
                 kept = share * in_time + (1.0 - share) * late
-            effective = max(float(every), typical_ms / period_ms)
-            worth = level.accuracy * (1.0 - fade**effective) / (effective * (1.0 - fade))
+            effective = every if every > periods else periods
+            worth = level.accuracy * (1.0 - fade**effective) * unfaded / effective
             watts = _watts(level, rate_hz / effective, typical_ms)
-            found.append(Forecast(level, every, worth, kept, watts, kept))
+            found.append(Forecast(level, every, worth, kept, watts, (level.index, every), kept))
     return found
 
 

@@ -116,7 +116,16 @@ class SlowDown:
         """P(latency <= ``limit_ms``) of a level with this outlook, 0..1."""
         if not limit_ms > 0:
             return 0.0
-        return self._cdf((math.log(limit_ms) - centre) / spread + shift)
+        z = (math.log(limit_ms) - centre) / spread + shift
+        # `_place`, written out: this is asked a dozen times in each decision.
+        place = (z - LOWEST) / BIN if z <= TOP else EVEN + PER_OCTAVE * math.log2(z / TOP)
+        if place <= 0.0:
+            return 0.0
+        if place >= BINS:
+            return 1.0
+        table, low = self._cumulated or self._table(), int(place)
+        below = table[low - 1] if low else 0.0
+        return (below + (place - low) * (table[low] - below)) / table[-1]
 
     def tidy(self) -> None:
         """Take the latest residuals into the distribution; once a tick is often enough."""
@@ -218,16 +227,6 @@ class SlowDown:
         if self._cumulated is None:
             self._cumulated = list(accumulate(self._bins))
         return self._cumulated
-
-    def _cdf(self, z: float) -> float:
-        place = (z - LOWEST) / BIN if z <= TOP else EVEN + PER_OCTAVE * math.log2(z / TOP)
-        if place <= 0:
-            return 0.0
-        if place >= BINS:
-            return 1.0
-        table, low = self._cumulated or self._table(), int(place)
-        below = table[low - 1] if low else 0.0
-        return (below + (place - low) * (table[low] - below)) / table[-1]
 
     def _inverse_cdf(self, probability: float) -> float:
         below, table = 0.0, self._table()
