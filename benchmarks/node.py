@@ -7,8 +7,9 @@
 Camera, node and client are three processes. The engine takes a fixed time and no CPU
 (`fixed_time_engine`), so whatever else passes between the camera's stamp and the moment the node
 publishes (DDS's source time) is overhead: transport, conversion, letterbox, decoding, messages.
-Age is that at the client's receipt. The two nodes take turns, round by round, so that a busy
-machine disturbs both alike.
+What the picture is under way before DDS has it (`transport_node`) is no node's doing: without it,
+overhead is the node's own. Age is that at the client's receipt. The nodes take turns, round by
+round, so that a busy machine disturbs all alike.
 """
 
 from __future__ import annotations
@@ -31,8 +32,9 @@ import psutil
 
 HERE = Path(__file__).resolve().parent
 REPOSITORY = HERE.parent
-SIZES = ((640, 480), (1280, 720), (1920, 1080))
+SIZES = ('640x480', '1280x720', '1920x1080')
 NODES = ('ours', 'usual')
+SIDES = (*NODES, 'transport', 'camera')
 RATE_HZ = 30.0
 SETTLE_S = 2.0
 LIMIT_S = 30.0
@@ -44,14 +46,19 @@ def main() -> int:
     parser.add_argument('--seconds', type=float, default=10.0, help='per node, size and round')
     parser.add_argument('--rounds', type=int, default=3)
     parser.add_argument('--inference-ms', type=float, default=20.0)
+    parser.add_argument('--sizes', nargs='+', default=list(SIZES), metavar='WIDTHxHEIGHT')
     parser.add_argument('--json', type=Path, help='write every run here')
-    parser.add_argument('--side', choices=(*NODES, 'camera'), help=argparse.SUPPRESS)
+    parser.add_argument('--side', choices=SIDES, help=argparse.SUPPRESS)
     parser.add_argument('--log', type=Path, help=argparse.SUPPRESS)
     parser.add_argument('--size', help=argparse.SUPPRESS)
     options, ros = parser.parse_known_args()
     if options.side == 'camera':
         width, height = (int(v) for v in options.size.split('x'))
         return play_camera(width, height)
+    if options.side == 'transport':
+        import transport_node
+
+        return transport_node.main(options.log)
     if options.side == 'usual':
         import usual_node
 
@@ -118,16 +125,27 @@ def measure(options: argparse.Namespace) -> list[dict[str, Any]]:
         ladder = Path(folder, 'ladder')
         make_ladder(ladder)
         for number in range(options.rounds):
-            for size in SIZES:
+            for size in options.sizes:
+                under_way_ms = transport(size, Path(folder, 'transport.json'), options.seconds)
                 for name in NODES if number % 2 == 0 else NODES[::-1]:
                     log = Path(folder, f'{name}.json')
-                    runs.append(one_run(name, size, ladder, log, options))
+                    run = one_run(name, size, ladder, log, options)
+                    run['own_p50_ms'] = run['overhead_p50_ms'] - under_way_ms
+                    runs.append({**run, 'under_way_p50_ms': under_way_ms})
                     print(json.dumps(runs[-1]), flush=True)
     return runs
 
 
+def transport(size: str, log: Path, seconds: float) -> float:
+    """Milliseconds that a picture is under way, median; stamp to reception."""
+    with side('camera', '--size', size), side('transport', '--log', str(log)):
+        time.sleep(SETTLE_S + seconds)
+    under_way_ms = json.loads(log.read_text())
+    return float(np.median(under_way_ms[len(under_way_ms) // 4:]))
+
+
 def one_run(
-    name: str, size: tuple[int, int], ladder: Path, log: Path, options: argparse.Namespace
+    name: str, size: str, ladder: Path, log: Path, options: argparse.Namespace
 ) -> dict[str, Any]:
     """Start camera and node, listen for a while, stop both."""
     from benchmark_client import Client
@@ -136,8 +154,7 @@ def one_run(
     arguments = ['--inference-ms', str(options.inference_ms), '--log', str(log)]
     if name == 'ours':
         arguments += ['--ros-args', '-p', f'ladder.path:={ladder}']
-    text = f'{size[0]}x{size[1]}'
-    with Client() as client, side('camera', '--size', text), side(name, *arguments) as node:
+    with Client() as client, side('camera', '--size', size), side(name, *arguments) as node:
         started = time.monotonic()
         if name == 'ours':
             client.transition('configure')
@@ -157,7 +174,7 @@ def one_run(
     cpu_s = after.user + after.system - before.user - before.system
     p50, p99 = np.percentile(ages, (50, 99))
     return {
-        'node': name, 'size': text, 'frames': len(ages), 'rate_hz': len(ages) / seconds,
+        'node': name, 'size': size, 'frames': len(ages), 'rate_hz': len(ages) / seconds,
         'inference_ms': float(np.median(inference)),
         'overhead_p50_ms': float(np.median(published) - np.median(inference)),
         'overhead_p10_ms': float(np.percentile(published, 10) - np.median(inference)),
@@ -187,8 +204,9 @@ def side(name: str, *arguments: str) -> Iterator[subprocess.Popen[bytes]]:
 def print_table(runs: list[dict[str, Any]], inference_ms: float) -> None:
     """Medians over the rounds, and ours in parts of the usual one."""
     keys = (
-        'overhead_p50_ms', 'overhead_p10_ms', 'cpu_ms_per_frame', 'cpu_percent', 'age_p50_ms',
-        'age_p99_ms', 'start_up_s', 'resident_mb', 'rate_hz',
+        'own_p50_ms', 'under_way_p50_ms', 'overhead_p50_ms', 'overhead_p10_ms', 'cpu_ms_per_frame',
+        'cpu_percent', 'age_p50_ms', 'age_p99_ms', 'start_up_s', 'resident_mb', 'rate_hz',
+        'load_average',
     )
     print(f'\nmedians of the rounds, inference {inference_ms:g} ms, {RATE_HZ:g} Hz')
     print(f'{"size":10} {"node":6} ' + ' '.join(f'{key:>16}' for key in keys))

@@ -12,9 +12,11 @@ from array import array
 from collections.abc import Callable
 
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
+from rcl_interfaces.msg import Parameter as ParameterMessage
+from rcl_interfaces.msg import ParameterValue
 from rclpy.parameter import Parameter
 from sensor_msgs.msg import BatteryState
-from soak_pilot import TRANSITIONS, Pilot
+from soak_pilot import LIMIT_S, TRANSITIONS, Pilot
 
 GARBAGE = (
     {'step': 7}, {'encoding': 'telepathy'}, {'encoding': 'rgba8'}, {'height': 0, 'width': 0},
@@ -100,6 +102,12 @@ def ladder_removed(pilot: Pilot, dice: random.Random) -> None:
         away.rename(thing)
 
 
+def malformed_request(pilot: Pilot, dice: random.Random) -> None:
+    """A parameter request that rclpy's own service raises on: of a type that there is not."""
+    value = ParameterValue(type=dice.randint(10, 255))
+    pilot.send_only([ParameterMessage(name='policy.deadline_ms', value=value)])
+
+
 def transitions(pilot: Pilot, dice: random.Random) -> None:
     """Allowed or not, as fast as they are answered."""
     for name in dice.choices(list(TRANSITIONS), k=dice.randint(1, 12)):
@@ -135,7 +143,7 @@ def signal_at_start(pilot: Pilot, dice: random.Random) -> None:
     pilot.listen(dice.uniform(0.0, 3.0))
     other.send_signal(dice.choice((signal.SIGINT, signal.SIGTERM)))
     try:
-        code = other.wait(20)
+        code = other.wait(LIMIT_S)
     except subprocess.TimeoutExpired:
         pilot.blame('the second node hangs after a signal')
         other.kill()
@@ -150,6 +158,6 @@ FAULTS: dict[str, Callable[[Pilot, random.Random], None]] = {
     function.__name__: function
     for function in (
         calm, camera_drops_out, burst, garbage_images, clock_jumps, telemetry, ladder_removed,
-        transitions, parameter_storm, signal_in_flight, signal_at_start,
+        malformed_request, transitions, parameter_storm, signal_in_flight, signal_at_start,
     )
 }

@@ -200,6 +200,13 @@ class Pilot:
             if not answered:
                 self.blame('set_parameters: no answer')
 
+    def send_only(self, group: list[Any]) -> None:
+        """A change of parameters that need not be answered."""
+        if self._set.service_is_ready():
+            future = self._set.call_async(SetParametersAtomically.Request(parameters=group))
+            self.listen(0.2)
+            self._set.remove_pending_request(future)
+
     def recover(self) -> None:
         """From whatever state, fly and see detections again; the engines may need some tries."""
         self.camera_on, self.stamp_offset_s = True, 0.0

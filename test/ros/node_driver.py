@@ -18,6 +18,8 @@ import numpy as np
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
 from lifecycle_msgs.msg import Transition
 from lifecycle_msgs.srv import ChangeState, GetState
+from rcl_interfaces.msg import Parameter as ParameterMessage
+from rcl_interfaces.msg import ParameterValue
 from rcl_interfaces.srv import GetParameters, SetParametersAtomically
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
@@ -105,6 +107,13 @@ class Driver(Node):
             request.parameters.append(parameter.to_parameter_msg())
         result = self.call(self._set, request).result
         return '' if result.successful else result.reason
+
+    def set_malformed(self, name: str) -> None:
+        """Ask for a value of a type that there is not; nobody will answer."""
+        self.wait_until(self._set.service_is_ready, self._set.srv_name)
+        parameter = ParameterMessage(name=name, value=ParameterValue(type=77))
+        future = self._set.call_async(SetParametersAtomically.Request(parameters=[parameter]))
+        self._set.remove_pending_request(future)
 
     def get(self, name: str) -> Any:
         """The value of a parameter."""

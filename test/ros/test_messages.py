@@ -162,6 +162,10 @@ def test_board_readings_are_found_in_any_status_and_words_are_unknown():
     assert (state.power_w, state.received_s) == (7.5, 3.0)
     assert math.isnan(state.load)
     assert math.isnan(state.temperature_c)
+    impossible = {'power_w': '-5', 'temperature_c': '1e308', 'load': '42'}
+    values = [KeyValue(key=key, value=value) for key, value in impossible.items()]
+    state = board_state(DiagnosticArray(status=[DiagnosticStatus(values=values)]), 3.0)
+    assert all(math.isnan(v) for v in (state.power_w, state.temperature_c, state.load))
     assert board_state(DiagnosticArray(), 3.0) is None
 
 

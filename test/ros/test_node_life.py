@@ -59,6 +59,9 @@ def test_a_whole_life(unconfigured, ladder):
     waiting = driver.component('ladder', lambda s: True)
     assert 'no ladder loaded' in waiting.message
     assert driver.set(ladder__path=str(ladder)) == ''
+    # rclpy's own service raises on a type that there is not: that request is lost, nothing else.
+    driver.set_malformed('policy.deadline_ms')
+    driver.wait_until(lambda: 'a request goes unanswered' in node.output(), 'a line in the log')
     reach(driver, 'active')
     assert len(driver.detect(PICTURE, 'rgb8').detections) == 1
 

@@ -13,6 +13,7 @@ import weakref
 
 import pytest
 import rclpy
+from node_driver import NodeProcess
 from rclpy.lifecycle import TransitionCallbackReturn
 from rclpy.parameter import Parameter
 
@@ -41,6 +42,22 @@ def test_a_signal_while_it_is_imported_is_a_silent_end(number):
         [sys.executable, '-c', program], capture_output=True, text=True, timeout=60, check=False
     )
     assert (done.returncode, done.stdout, done.stderr) == (0, '', '')
+
+
+def test_without_a_place_for_log_files_it_starts_all_the_same(dds, tmp_path, monkeypatch):
+    for variable, folder in (('HOME', None), ('ROS_LOG_DIR', '/proc/nowhere')):
+        with monkeypatch.context() as patch:
+            patch.delenv('ROS_LOG_DIR', raising=False)
+            patch.delenv(variable, raising=False)
+            if folder:
+                patch.setenv(variable, folder)
+            node = NodeProcess('homeless', tmp_path / variable, policy__name='astrology')
+        # It comes as far as its parameters, and its own complaint is the only other line.
+        assert node.exit_code() == 1
+        lines = node.output().splitlines()
+        assert 'no log file' in lines[0]
+        assert 'astrology' in lines[1]
+        assert len(lines) == 2
 
 
 def test_configuring_again_and_again_leaves_nothing_behind(dds, ladder):

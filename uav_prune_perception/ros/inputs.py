@@ -21,7 +21,9 @@ from .diagnostics import InputView
 from .guarded import guarded
 from .parameters import Settings
 
-BOARD_KEYS = ('power_w', 'temperature_c', 'load')
+BATTERY = 'battery_state'
+# What a computer on a drone can have; anything else is no reading.
+BOARD_RANGES = {'power_w': (0.0, 1e5), 'temperature_c': (-100.0, 300.0), 'load': (0.0, 1.0)}
 
 
 class Inputs:
@@ -33,7 +35,7 @@ class Inputs:
             CameraInput(node, pipeline, name, settings) for name in settings.cameras
         ]
         self._readings = [
-            self._subscribe(BatteryState, 'battery_state', self._on_battery),
+            self._subscribe(BatteryState, BATTERY, self._on_battery),
             self._subscribe(DiagnosticArray, 'board_state', self._on_board),
         ]
 
@@ -62,6 +64,11 @@ class Inputs:
         return qos.subscribe(self._node, kind, topic, guarded(callback, logger), qos.readings())
 
     def _on_battery(self, message: BatteryState) -> None:
+        if message.percentage > 1.0:
+            self._node.get_logger().warning(
+                f'{BATTERY}: percentage {message.percentage:g} is not 0..1 as '
+                'sensor_msgs/BatteryState has it, and counts as unknown', once=True,
+            )
         reading = normalise_battery(
             message.percentage, message.voltage, message.current, received_s=time.monotonic()
         )
@@ -78,17 +85,17 @@ def board_state(message: DiagnosticArray, received_s: float) -> BoardState | Non
     found: dict[str, float] = {}
     for item in message.status:
         for pair in item.values:
-            if pair.key in BOARD_KEYS and pair.key not in found:
-                found[pair.key] = _number(pair.value)
+            if pair.key in BOARD_RANGES and pair.key not in found:
+                found[pair.key] = _number(pair.value, *BOARD_RANGES[pair.key])
     if not found:
         return None
-    power_w, temperature_c, load = (found.get(key, math.nan) for key in BOARD_KEYS)
+    power_w, temperature_c, load = (found.get(key, math.nan) for key in BOARD_RANGES)
     return BoardState(power_w, temperature_c, load, received_s)
 
 
-def _number(text: str) -> float:
+def _number(text: str, low: float, high: float) -> float:
     try:
         value = float(text)
     except ValueError:
         return math.nan
-    return value if math.isfinite(value) else math.nan
+    return value if low <= value <= high else math.nan

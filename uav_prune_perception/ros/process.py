@@ -5,14 +5,17 @@
 from __future__ import annotations
 
 import ctypes
+import os
 import signal
 import sys
 import threading
 import traceback
 from collections.abc import Callable
+from pathlib import Path
 
 import cv2
 import rclpy
+import rclpy.logging
 from rclpy.exceptions import ParameterException
 from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 from rclpy.node import Node
@@ -21,7 +24,10 @@ from rclpy.signals import SignalHandlerOptions
 # glibc's mallopt parameters (malloc.h).
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3
 
+_log = rclpy.logging.get_logger('perception_node')
+
 LOOK_S = 0.5  # how often the end is looked for besides waiting for it
+MOST_FAULTS = 10  # of the executor in a row; then nothing is to be hoped for from it
 
 
 def keep_image_memory() -> None:
@@ -71,11 +77,12 @@ def run(make_node: Callable[[threading.Event], Node], args: list[str] | None = N
         args: command line; None = that of the process.
 
     Returns:
-        The exit code: 0 for a clean end, 1 when a callback raised or a parameter is wrong.
+        The exit code: 0 for a clean end, 1 when the executor broke or a parameter is wrong.
     """
     stop = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stop.set())
+    args = _with_log_files_or_without(sys.argv if args is None else args)
     rclpy.init(args=args, signal_handler_options=SignalHandlerOptions.NO)
     try:
         node = make_node(stop)
@@ -102,11 +109,32 @@ def run(make_node: Callable[[threading.Event], Node], args: list[str] | None = N
     return 1 if spinner.failed else 0
 
 
+def _with_log_files_or_without(args: list[str]) -> list[str]:
+    """The command line; without log files where there is no place for them.
+
+    rcl would refuse to start on a read-only system. Its own choice of the folder is followed here.
+    """
+    folder = Path(os.environ.get('ROS_LOG_DIR') or
+                  Path(os.environ.get('ROS_HOME') or '~/.ros', 'log'))
+    try:
+        if folder.parts[0] == '~':
+            folder = Path(os.environ['HOME'], *folder.parts[1:])
+        folder.mkdir(parents=True, exist_ok=True)
+        if os.access(folder, os.W_OK):
+            return args
+    except (KeyError, OSError):
+        pass
+    print(f'perception_node: {folder} cannot be written (ROS_LOG_DIR names another): no log file, '
+          'the log goes to the console only', file=sys.stderr)
+    return [*args, '--ros-args', '--disable-external-lib-logs']
+
+
 class _Spinner(threading.Thread):
-    """Spins an executor; an exception out of a callback ends the process.
+    """Spins an executor until the end.
 
     It ends between two callbacks: shutting an executor down from outside takes away what the
-    callback in work may be about to use.
+    callback in work may be about to use. What is raised in rclpy's own callbacks (a request to set
+    a parameter of type 77 does) is logged and costs that request its answer, not the flight.
     """
 
     def __init__(self, executor: SingleThreadedExecutor, stop: threading.Event) -> None:
@@ -115,13 +143,22 @@ class _Spinner(threading.Thread):
         self.failed = False
 
     def run(self) -> None:
+        faults = 0
         try:
             while not self._stop_event.is_set():
-                self._executor.spin_once(timeout_sec=LOOK_S)
-        except ExternalShutdownException:
-            pass
-        except Exception:
-            traceback.print_exc()
-            self.failed = True
+                try:
+                    self._executor.spin_once(timeout_sec=LOOK_S)
+                except ExternalShutdownException:
+                    return
+                except Exception as error:
+                    faults += 1
+                    if faults >= MOST_FAULTS:
+                        traceback.print_exc()
+                        self.failed = True
+                        return
+                    _log.error(f'a request goes unanswered, the flight goes on: {error!r}')
+                    _log.debug(traceback.format_exc())
+                else:
+                    faults = 0
         finally:
             self._stop_event.set()

@@ -8,6 +8,7 @@ import math
 
 from .snapshot import BatteryState
 
+MOST_V, MOST_A = 1e4, 1e5  # what is more is no battery of a drone
 MAVROS_UNKNOWN_CURRENT_A = 0.01  # mavros turns MAVLink's "-1 = unknown" into this
 
 
@@ -26,8 +27,8 @@ def normalise_battery(
         The state, nan for what is unknown, current positive while discharging.
     """
     fraction = float(percentage) if 0.0 <= percentage <= 1.0 else math.nan
-    volts = float(voltage) if math.isfinite(voltage) and voltage > 0 else math.nan
-    amperes = -float(current) + 0.0 if math.isfinite(current) else math.nan
+    volts = float(voltage) if 0.0 < voltage <= MOST_V else math.nan
+    amperes = -float(current) + 0.0 if abs(current) <= MOST_A else math.nan
     if math.isclose(current, MAVROS_UNKNOWN_CURRENT_A, abs_tol=1e-6):  # float32 on the wire
         amperes = math.nan
     return BatteryState(fraction, volts, amperes, volts * amperes, received_s)
