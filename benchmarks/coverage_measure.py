@@ -17,6 +17,8 @@ def macs_of(model: Any, example: tuple[Any, ...]) -> float:
     import torch
     from torch.utils.flop_counter import FlopCounterMode
 
+    # The counter trips over parameters that are passed as inputs (class tokens) without this.
+    model = copy.deepcopy(model).requires_grad_(False)
     with FlopCounterMode(display=False) as counter, torch.no_grad():
         model(*copy.deepcopy(example))
     return counter.get_total_flops() / 2

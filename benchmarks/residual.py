@@ -21,23 +21,23 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from coverage import import_torchvision
+from coverage_measure import write_onnx
 
 from uav_prune_perception.channels import ChannelGraph, branch_magnitude, compact, magnitude
 from uav_prune_perception.networks.registry import build_network
 
-NETWORKS = {'resnet50': 224, 'resnet18': 224, 'aerial_detector': 320}
+NETWORKS = {'resnet50': 224, 'resnet18': 224, 'aerial_detector': 320, 'yolov8n': 640}
+ZOO = {'resnet50': 'tv:resnet50', 'yolov8n': 'yolo:yolov8n'}
 
 
 def build(name: str) -> tuple[torch.nn.Module, torch.Tensor]:
     """A network with random weights in evaluation mode, and an image."""
     torch.manual_seed(0)
     x = torch.randn(1, 3, NETWORKS[name], NETWORKS[name])
-    if name == 'resnet50':
-        import_torchvision()
-        from torchvision.models import resnet50
+    if name in ZOO:
+        import zoo
 
-        return resnet50(weights=None).eval(), x
+        return zoo.build(ZOO[name]).factory(), x
     options: dict[str, Any] = {'depth': 2} if name == 'aerial_detector' else {'small_stem': False}
     return build_network(name, classes=10, **options).eval(), x
 
@@ -62,13 +62,11 @@ def session_of(model: torch.nn.Module, x: torch.Tensor, folder: str) -> Any:
     import onnxruntime
 
     path = str(Path(folder) / 'model.onnx')
-    torch.onnx.export(model, (x,), path, dynamo=True, verbose=False, external_data=False)
+    reference = write_onnx(model, (x,), path, dynamo=False)[0]
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = 1
     session = onnxruntime.InferenceSession(path, options, providers=['CPUExecutionProvider'])
     out = torch.from_numpy(session.run(None, {session.get_inputs()[0].name: x.numpy()})[0])
-    with torch.no_grad():
-        reference = model(x)
     error = float((out - reference).abs().max() / reference.abs().max())
     assert error < 1e-4, error
     return session
@@ -98,7 +96,7 @@ def measure(name: str, runs: int) -> list[dict[str, Any]]:
             sessions.append(session_of(small, x, folder))
     times: list[list[float]] = [[] for _ in sessions]
     for run in range(runs + 3):
-        for session, taken in zip(sessions, times, strict=True):
+        for session, taken in zip(sessions, times, strict=True):  # in turns: the machine is shared
             started = time.perf_counter()
             session.run(None, {session.get_inputs()[0].name: x.numpy()})
             if run >= 3:

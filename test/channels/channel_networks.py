@@ -402,6 +402,64 @@ class Attention(nn.Module):
         return self.head((x + self.mlp(x)).mean(1))
 
 
+class WindowMask(nn.Module):
+    """Windowed attention as in Swin V2: a bias that is zero in places, a filled mask, a table."""
+
+    def __init__(self):
+        super().__init__()
+        self.patch, self.norm = nn.Conv2d(3, 24, 4, 4), nn.LayerNorm(24)
+        self.qkv, self.out = nn.Linear(24, 72), nn.Linear(24, 24)
+        self.table = nn.Parameter(torch.randn(31, 2))
+        self.register_buffer('offsets', torch.arange(16)[:, None] - torch.arange(16) + 15)
+        self.head = nn.Linear(24, 5)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.patch(x).flatten(2).transpose(1, 2)
+        bias = self.qkv.bias.clone()
+        third = bias.numel() // 3
+        bias[third : 2 * third].zero_()
+        qkv = nn.functional.linear(x, self.qkv.weight, bias).unflatten(-1, (3, 2, third // 2))
+        q, k, v = qkv.permute(2, 0, 3, 1, 4)
+        mask = x.new_zeros(16, 16)
+        for first, value in ((0, 1.0), (8, 2.0)):
+            for second in (0, 8):
+                mask[first : first + 8, second : second + 8] = value + second
+        weights = (q @ k.transpose(-2, -1)) * 0.3 + self.table[self.offsets].permute(2, 0, 1)
+        y = (weights + mask).softmax(-1) @ v
+        x = x + self.norm(self.out(y.transpose(1, 2).flatten(2)))
+        return self.head(x.mean(1))
+
+
+class Sized(nn.Module):
+    """Normalises over channels, and is told a size."""
+
+    def __init__(self):
+        super().__init__()
+        self.norm = nn.LayerNorm(20)
+
+    def forward(self, x: Tensor, size: int) -> Tensor:
+        return self.norm(x) * size
+
+
+class Queries(nn.Module):
+    """The best tokens by score, mixed by an operator without a rule of its own (einsum)."""
+
+    def __init__(self):
+        super().__init__()
+        self.patch, self.sized = nn.Conv2d(3, 20, 4, 4), Sized()
+        self.score, self.mix = nn.Linear(20, 1), nn.Linear(20, 20)
+        self.head = nn.Linear(20, 5)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.sized(self.patch(x).flatten(2).transpose(1, 2), 2)
+        best = self.score(x)[..., 0].topk(4).indices
+        rows = torch.arange(len(x))[:, None]
+        x = x[rows, best]
+        y = torch.einsum('bnc,bmc->bnm', x, x).softmax(-1)
+        x = x + self.mix(torch.einsum('bnm,bmc->bnc', y, x).flatten(0, 1)).reshape_as(x)
+        return self.head(x)
+
+
 class Transposed(Body):
     def build(self):
         self.down, self.up = conv(16, 24, stride=2), nn.ConvTranspose2d(24, 16, 2, 2)
@@ -534,6 +592,8 @@ CASES = [
     Case(ChannelAttention, 0.8),
     Case(SpatialMask),
     Case(Attention, 0.6),
+    Case(WindowMask, 0.8),
+    Case(Queries, 0.5),
     Case(Transposed),
     Case(InPlace, 0.6),
     Case(Halves),

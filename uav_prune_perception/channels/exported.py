@@ -16,7 +16,7 @@ import logging
 import operator
 import re
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -30,13 +30,8 @@ from .copies import private_copy, shape_only_copy
 from .errors import ChannelError, first_line
 from .model_tensors import Forward, first_names, named_tensors, unwrap
 from .parts import find_parts
+from .registry import CHANGES_WHOLE, rule_of
 
-IN_PLACE = (
-    'relu_ relu6_ silu_ hardswish_ hardsigmoid_ hardtanh_ leaky_relu_ elu_ selu_ celu_ mish_ '
-    'sigmoid_ tanh_ gelu_ clamp_ clamp_min_ add_ sub_ mul_ div_ dropout_ feature_dropout_'
-)
-CHANGES_WHOLE = {f'aten.{name}' for name in IN_PLACE.split()}
-"""In-place operators that a rule can read as their ordinary form."""
 SLICE = re.compile(r'\.slice\(None, [^)]*\)')
 
 
@@ -185,6 +180,8 @@ def _export(model: nn.Module, example: tuple[Any, ...], dtype: torch.dtype) -> E
         program = torch.export.export(shape_only_copy(model), example, strict=False)
         if not all(_is_plain(node) for node in program.graph.nodes):
             program = program.run_decompositions({})
+        if known := _decompositions(program.graph.nodes):
+            program = program.run_decompositions(known)
     for node in program.graph.nodes:
         for value in pytree.tree_leaves(node.meta.get('val')):
             if isinstance(value, Tensor) and not all(type(size) is int for size in value.shape):
@@ -202,6 +199,20 @@ def _export(model: nn.Module, example: tuple[Any, ...], dtype: torch.dtype) -> E
         for name, target in signature.inputs_to_lifted_tensor_constants.items()
     }
     return Exported(program.graph_module, parameters, constants, dtype, model, example)
+
+
+def _decompositions(nodes: Iterable[Node]) -> dict[Any, Any]:
+    """How torch takes apart those operators that have no rule (einsum, ...)."""
+    table: Any = None
+    found: dict[Any, Any] = {}
+    for node in nodes:
+        target = node.target
+        if not isinstance(target, torch._ops.OpOverload) or rule_of(operator_name(node)):
+            continue
+        table = torch.export.default_decompositions() if table is None else table
+        if target in table:
+            found[target] = table[target]
+    return found
 
 
 @contextlib.contextmanager

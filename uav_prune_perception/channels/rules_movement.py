@@ -19,7 +19,8 @@ from .rules_layers import argument
 from .rules_pointwise import meet, operators
 from .walk import Ids, IdWalk, rule, shape_of
 
-RESHAPING = 'view _unsafe_view reshape flatten unflatten squeeze unsqueeze _reshape_copy view_copy'
+RESHAPING = 'view _unsafe_view reshape flatten unflatten squeeze unsqueeze _reshape_copy \
+view_copy reshape_as view_as'
 MOVING = 'permute transpose t movedim flip roll swapaxes numpy_T rot90 tile repeat \
 pixel_unshuffle channel_shuffle unfold diagonal tril triu repeat_interleave adjoint mT'
 
@@ -199,7 +200,7 @@ def indexing(walk: IdWalk, node: Node) -> Ids:
     others = [n for n in node.all_input_nodes if n is not source]
     if all(n in walk.known for n in others):
         rest = torch.fx.map_arg(node.args[1:], walk.known.__getitem__)
-        if varying(ids):
+        if varying(ids) and not _leaves_channels_alone(node, ids):
             walk.freeze(ids, node, 'picks channels by literal numbers')
         return compress(node.target(ids, *rest))  # type: ignore[operator]
     if varying(ids) and not _leaves_channels_alone(node, ids):

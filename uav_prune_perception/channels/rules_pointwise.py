@@ -28,6 +28,7 @@ bitwise_xor addcmul addcdiv lerp masked_fill copysign copy xlogy __and__ __or__
 WITHOUT_CHANNELS = """
 full full_like zeros zeros_like ones ones_like new_zeros new_ones new_full scalar_tensor empty
 empty_like new_empty arange linspace eye rand_like randn_like rand randn meshgrid tril_indices
+fill zero fill_ zero_
 """
 
 

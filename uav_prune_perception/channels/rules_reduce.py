@@ -178,8 +178,10 @@ def _join_sums(walk: IdWalk, node: Node, a: Tensor, b: Tensor) -> None:
 
 
 def _along(ids: Tensor, dim: int) -> Tensor:
-    """Ids at each index of ``dim``, int64 [n, k]."""
+    """Ids at each index of ``dim``, int64 [n, k]; a dimension without channels is never cut."""
     size = ids.shape[dim]
+    if dim not in varying(ids):
+        return torch.full((size,), FREE)
     return squeeze_constant(ids).movedim(dim, 0).flatten(1).expand(size, -1)
 
 

@@ -21,11 +21,12 @@ from torch.utils import _pytree as pytree
 from .baked import export_plain
 from .copies import private_copy
 from .errors import ChannelError, ForwardError, first_line
-from .exported import CHANGES_WHOLE, operator_name
+from .exported import operator_name
 from .id_space import squeeze_constant
 from .model_tensors import Forward
 from .plan import PruningPlan
 from .recombine import find_branches, silence
+from .registry import CHANGES_WHOLE
 from .walk import Ids, IdWalk
 
 

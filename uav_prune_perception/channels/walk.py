@@ -17,13 +17,13 @@ from torch import Tensor
 from torch.fx import Node
 from torch.utils import _pytree as pytree
 
-from .exported import CHANGES_WHOLE, Exported, module_path, operator_name
+from .exported import Exported, module_path, operator_name
 from .id_space import FREE, IdSpace, compress, squeeze_constant, varying
+from .registry import RULES, rule_of
 from .widen import WideModule, find_wide, fixed_macs
 
 Ids = Tensor | tuple[Any, ...] | list[Any] | None
 Rule = Callable[['IdWalk', Node], Ids]
-RULES: dict[str, Rule] = {}
 
 
 def rule(*operators: str) -> Callable[[Rule], Rule]:
@@ -128,7 +128,11 @@ class IdWalk:
         if name is not None:
             self.space.unite(self.slot(name, 0, channel_ids.numel(), 'norm'), channel_ids)
         elif isinstance(argument, Node):
-            self.freeze(channel_ids, argument, 'meets a per-channel value that is computed')
+            ids = self.ids(argument)
+            if ids.shape == channel_ids.shape:  # e.g. a bias of which a part is set to zero
+                self.space.unite(ids, channel_ids)
+            else:
+                self.freeze(channel_ids, argument, 'meets a per-channel value that is computed')
 
     def freeze(self, ids: Tensor, node: Node, why: str) -> None:
         """Freeze ``ids``; the reason names the module, the operator and ``why``."""
@@ -220,8 +224,7 @@ class IdWalk:
 
     def _apply(self, node: Node) -> Ids:
         self._evaluate_known(node)
-        name = operator_name(node)
-        function = RULES.get(name.removesuffix('_') if name in CHANGES_WHOLE else name)
+        function = rule_of(operator_name(node))
         try:
             if function is not None:
                 return function(self, node)
@@ -290,17 +293,24 @@ class IdWalk:
 
         After ``view(B, g, C / g, ...)`` the same offset must die in each of the g blocks.
         """
+        open_values = [
+            (node, leaf)
+            for node, value in self.values.items()
+            for leaf in pytree.tree_leaves(value)
+            if isinstance(leaf, Tensor)
+        ]
         changed = True
         while changed:
             changed = False
-            for value in self.values.values():
-                for leaf in pytree.tree_leaves(value):
-                    if not isinstance(leaf, Tensor):
-                        continue
-                    ids = self.space.canonical(leaf)
-                    if len(dims := varying(ids)) > 1:
-                        self._tie(ids, dims)
-                        changed = True
+            for node, leaf in open_values:
+                ids = self.space.canonical(leaf)
+                if len(dims := varying(ids)) > 1:
+                    self._tie(ids, dims)
+                    changed = True
+                    if len(varying(self.space.canonical(leaf))) > 1:
+                        # Constants between channels (a mask that was filled in) tie to nothing.
+                        self.freeze(ids, node, 'channels and constants lie side by side')
+                        open_values = [(n, v) for n, v in open_values if v is not leaf]
 
     def _tie(self, ids: Tensor, dims: tuple[int, ...]) -> None:
         self.channels(ids, max(dims, key=lambda dim: (_choices(ids, dim), dim)))

@@ -78,11 +78,11 @@ class Widened(Wrapper):
         self.register_buffer('spread', spread.to(device), persistent=False)
         self.inner = inner  # last: names of its own must not be found in it
 
-    def forward(self, x: Tensor) -> Tensor:
-        """[..., kept channels, ...] -> the same."""
+    def forward(self, x: Tensor, *others: Any, **named: Any) -> Tensor:
+        """[..., kept channels, ...] -> the same; further arguments are not tensors."""
         behind = [0, 0] * (x.dim() - 1 - self.dim)
         wide = functional.pad(x, [*behind, 0, 1]).index_select(self.dim, self.spread)
-        return self.inner(wide).index_select(self.dim, self.kept)
+        return self.inner(wide, *others, **named).index_select(self.dim, self.kept)
 
     def extra_repr(self) -> str:
         """How many of how many channels."""

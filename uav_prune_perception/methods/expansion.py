@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from uav_prune_perception.channels import PruningPlan
+from uav_prune_perception.channels.baked import bake
 
 
 @torch.no_grad()
@@ -28,8 +29,9 @@ def expanded(small: nn.Module, plan: PruningPlan, dense: nn.Module) -> nn.Module
         dense: a network of the dense shape, filled in place.
 
     Returns:
-        ``dense``.
+        ``dense``; layers whose weight was computed are plain ones in it, as in ``small``.
     """
+    bake(dense, plan.baked)
     kept: dict[str, dict[int, tuple[int, ...]]] = {}
     for cut in plan.cuts:
         kept.setdefault(cut.parameter, {})[cut.dim] = cut.kept
