@@ -199,7 +199,8 @@ class Recipe(Section):
 
     @model_validator(mode='after')
     def _trained_somewhere(self) -> Recipe:
-        if self.train.epochs == 0 and self.network.weights is None:
+        carried = str(self.network.options.get('model', '')).endswith('.pt')  # of ultralytics
+        if self.train.epochs == 0 and self.network.weights is None and not carried:
             raise ValueError('train.epochs is 0, so network.weights must name trained weights')
         return self
 

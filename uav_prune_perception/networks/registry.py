@@ -16,6 +16,7 @@ from .imported import ImportedNetworkError, imported_network
 from .resnet import ResNet
 from .resnet_cifar import CifarResNet
 from .ssd import Ssd300
+from .ultralytics_detector import UltralyticsDetector
 from .vgg_bn import VggBn
 from .yolo import YoloDetector
 from .yolov5 import Yolov5
@@ -30,6 +31,7 @@ NETWORKS: dict[str, Callable[..., nn.Module]] = {
     'resnet_cifar': CifarResNet,
     'resnet18': ResNet,
     'ssd300': Ssd300,
+    'ultralytics': UltralyticsDetector,
     'vgg_bn': VggBn,
     'yolo': YoloDetector,
     'yolov5': Yolov5,

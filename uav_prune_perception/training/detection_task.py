@@ -43,6 +43,8 @@ class DetectionTask:
         teacher_weight: weight of the distillation loss where there is a teacher.
         size_limits: sides in pixels, of the input, of the squares that part small from medium
             and medium from large objects.
+        mean: of each channel on the 0..1 scale; None: 0.5.
+        std: likewise; None: 0.25.
     """
 
     kind: Literal['detection', 'classification'] = 'detection'
@@ -54,6 +56,9 @@ class DetectionTask:
         loss_options: DetectionLossOptions | None = None,
         teacher_weight: float = 1.0,
         size_limits: tuple[float, float] = SIZE_LIMITS,
+        *,
+        mean: tuple[float, ...] | None = None,
+        std: tuple[float, ...] | None = None,
     ) -> None:
         self.data = data
         self.classes = data.classes
@@ -67,8 +72,8 @@ class DetectionTask:
             width=width,
             height=height,
             color='gray' if channels == 1 else 'rgb',
-            mean=(0.5,) * channels,
-            std=(0.25,) * channels,
+            mean=mean or (0.5,) * channels,
+            std=std or (0.25,) * channels,
         )
         self.decode = BoxesScores()
 
@@ -242,7 +247,7 @@ class DetectionTask:
         """The same task with other deployment thresholds (see `BoxesScores`)."""
         other = DetectionTask(
             self.data, self.augmentation, self.loss_options, self.teacher_weight,
-            self.size_limits,
+            self.size_limits, mean=self.input.mean, std=self.input.std,
         )
         other.test_reads = self.test_reads
         other.decode = dataclasses.replace(self.decode, **changes)  # type: ignore[arg-type]

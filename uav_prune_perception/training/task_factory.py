@@ -53,8 +53,8 @@ def make_task(data: Mapping[str, Any]) -> LearningTask:
         data: ``kind`` (one of `DETECTION_SETS` or `CLASSIFICATION_SETS`), the options of that
             reader, and optionally ``augmentation``: a mapping with the fields of `Augmentation`,
             or with ``kind: crop_flip`` those of `CropFlip` (classification). Detection takes
-            ``size_limits``, as `DetectionTask` does. Classification
-            also takes ``mean``, ``std``, ``label_smoothing``, ``teacher_weight`` and
+            ``size_limits``, ``mean`` and ``std``, as `DetectionTask` does. Classification
+            takes ``mean``, ``std``, ``label_smoothing``, ``teacher_weight`` and
             ``temperature``, as `ClassificationTask` does.
 
     Raises:
@@ -73,16 +73,26 @@ def make_task(data: Mapping[str, Any]) -> LearningTask:
         if isinstance(augmentation, CropFlip):
             raise DatasetError('data.augmentation.kind: crop_flip is for classification only')
         limits = _size_limits(options.pop('size_limits', SIZE_LIMITS))
-        _check(options, readers[kind], 'data', ('size_limits',))
-        return DetectionTask(readers[kind](**options), augmentation, size_limits=limits)
+        scaling = {name: options.pop(name) for name in ('mean', 'std') if name in options}
+        _check(options, readers[kind], 'data', ('size_limits', 'mean', 'std'))
+        found = readers[kind](**options)
+        return DetectionTask(
+            found, augmentation, size_limits=limits,
+            **_scaling(scaling, found.split('val').images.shape[3]),
+        )
     learning = {name: options.pop(name) for name in LEARNING if name in options}
     _check(options, readers[kind], 'data', LEARNING)
     content = readers[kind](**options)
     channels = content.split('train').images.shape[3]
-    for name in ('mean', 'std'):
-        if name in learning:
-            learning[name] = _per_channel(name, learning[name], channels)
-    return ClassificationTask(content, augmentation, **learning)
+    return ClassificationTask(content, augmentation, **_scaling(learning, channels))
+
+
+def _scaling(options: Mapping[str, Any], channels: int) -> dict[str, Any]:
+    """The options with ``mean`` and ``std``, where there, as one number for each channel."""
+    return {
+        name: _per_channel(name, value, channels) if name in ('mean', 'std') else value
+        for name, value in options.items()
+    }
 
 
 def _augmentation(changes: Mapping[str, Any]) -> Augmentation | CropFlip | None:
