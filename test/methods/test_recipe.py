@@ -122,7 +122,8 @@ def test_the_recipes_in_the_package_are_good(path: Path) -> None:
     method = make_method(recipe)  # its options, and the sections that it needs
     assert method.recovery in ('finetune', 'retrain', 'scratch', 'none')
     network = recipe.network
-    model = build_network(network.name, classes=5, channels=3, **network.options)
-    assert sum(parameter.numel() for parameter in model.parameters()) > 10_000
+    if network.name != 'ultralytics':  # whose file is the user's
+        model = build_network(network.name, classes=5, channels=3, **network.options)
+        assert sum(parameter.numel() for parameter in model.parameters()) > 10_000
     told = path.read_text().split('\nname:')[0]
     assert f'config/recipes/{path.name}' in told, 'says how it is run'

@@ -174,7 +174,9 @@ class DetectionTask:
             every, truths, len(self.classes), size_limits=self.size_limits
         )
         hits, recall = at_threshold(flown, truths)
-        figures = {'mAP50-95': _mean(precision[0]), 'precision': hits, 'recall': recall}
+        figures = {'mAP50-95': _mean(precision[0]), 'recall': recall}
+        if any(len(found.boxes) for found in flown):
+            figures['precision'] = hits
         for size, own in zip(SIZES[1:], precision[1:], strict=True):
             if not np.isnan(own).all():
                 figures[f'mAP50_{size}'] = _mean(own[:, 0])
