@@ -73,7 +73,9 @@ def make_task(data: Mapping[str, Any]) -> LearningTask:
         if isinstance(augmentation, CropFlip):
             raise DatasetError('data.augmentation.kind: crop_flip is for classification only')
         limits = _size_limits(options.pop('size_limits', SIZE_LIMITS))
-        scaling = {name: options.pop(name) for name in ('mean', 'std') if name in options}
+        scaling: dict[str, Any] = {
+            name: options.pop(name) for name in ('mean', 'std') if name in options
+        }
         _check(options, readers[kind], 'data', ('size_limits', 'mean', 'std'))
         found = readers[kind](**options)
         return DetectionTask(
