@@ -4,8 +4,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +22,7 @@ from uav_prune_perception.methods.registry import make_method
 from uav_prune_perception.methods.run_folder import RunFolder
 from uav_prune_perception.networks.registry import build_network
 from uav_prune_perception.training.fit import fit
-from uav_prune_perception.training.fit_options import FitOptions
+from uav_prune_perception.training.fit_options import EpochRecord, FitOptions, FitProgress
 from uav_prune_perception.training.ranks import RankLostError, Ranks
 from uav_prune_perception.training.task import TrainingError
 from uav_prune_perception.training.task_factory import make_task
@@ -44,14 +46,36 @@ def detector(seed: int = 0) -> nn.Module:
     return build_network('aerial_detector', classes=4, width=0.5)
 
 
+def stop(state: FitProgress) -> None:
+    """Ctrl-C, which comes to every process of a terminal."""
+    if state.epoch == 1:
+        raise KeyboardInterrupt
+
+
 def learn(folder: Path, ranks: Ranks) -> dict[str, Any]:
-    """Sparse training with a teacher: every loss that divides by what is in the batch."""
-    model, task = detector(), make_task(SCENES)
-    hook = SparsityHook(model, SparsityOptions(strength=1e-3))
-    records = fit(
-        model, task, OPTIONS, teacher=detector(1), hooks=[hook], ranks=ranks,
-        checkpoint=folder / 'fit.pt',
-    )
+    """Sparse training with a teacher: every loss that divides by what is in the batch.
+
+    Two processes are stopped in the second epoch, and start again.
+    """
+    task = make_task(SCENES)
+
+    def once(progress: Callable[[FitProgress], None] | None) -> list[EpochRecord]:
+        model = detector()
+        hook = SparsityHook(model, SparsityOptions(strength=1e-3))
+        found = fit(
+            model, task, OPTIONS, teacher=detector(1), hooks=[hook], ranks=ranks,
+            checkpoint=folder / 'fit.pt', progress=progress,
+        )
+        models.append(model)
+        return found
+
+    models: list[nn.Module] = []
+    if ranks.size > 1:
+        with contextlib.suppress(KeyboardInterrupt):
+            once(stop)
+        assert not models, 'it was stopped'
+    records = once(None)
+    (model,) = models
     torch.save(model.state_dict(), folder / f'weights{ranks.rank}.pt')
     return {'loss': [r.loss for r in records], 'accuracy': [r.accuracy for r in records],
             'kinds': sorted({type(m).__name__ for m in model.modules()})}
