@@ -4,13 +4,14 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 import os
 import signal
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -51,14 +52,16 @@ def recipe(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope='module')
-def finished(recipe: Path) -> subprocess.CompletedProcess[str]:
-    """An undisturbed run."""
-    command = [*COMMAND, str(recipe), '-o', str(recipe.parent / 'ladder')]
-    return subprocess.run(command, env=ENVIRONMENT, capture_output=True, text=True, check=True)
+def finished(recipe: Path) -> str:
+    """What an undisturbed run says."""
+    told = io.StringIO()
+    with contextlib.redirect_stdout(told):  # in this process: torch is imported already
+        assert main(['prune', str(recipe), '-o', str(recipe.parent / 'ladder')]) == 0
+    return told.getvalue()
 
 
 @pytest.fixture(scope='module')
-def ladder(recipe: Path, finished: subprocess.CompletedProcess[str]) -> Ladder:
+def ladder(recipe: Path, finished: str) -> Ladder:
     return open_ladder(recipe.parent / 'ladder')
 
 
@@ -108,14 +111,13 @@ def test_the_engine_computes_what_plan_and_weights_compute(ladder: Ladder) -> No
         np.testing.assert_allclose(got, wanted, rtol=1e-3, atol=1e-3)
 
 
-def test_the_output_tells_the_story(finished: subprocess.CompletedProcess[str]) -> None:
-    assert finished.stderr == ''
+def test_the_output_tells_the_story(finished: str) -> None:
     for part in (
         'data: detection, 4 classes', 'channels can be cut', 'training the dense network ...',
         '40: fine-tuning ...', '40: ONNX equals torch within', 'measuring latency',
         'p50 / p95 / p99', 'ladder: ',
     ):
-        assert part in finished.stdout
+        assert part in finished
 
 
 def test_a_second_run_starts_from_what_the_first_has_built(
@@ -142,7 +144,7 @@ def test_one_level_more_costs_only_that_level(
     assert out.count('fine-tuning') == 1
 
 
-@contextmanager
+@contextlib.contextmanager
 def running(recipe: Path, target: Path) -> Iterator[subprocess.Popen[str]]:
     process = subprocess.Popen(
         [*COMMAND, str(recipe), '-o', str(target)], env=ENVIRONMENT, text=True,
@@ -163,7 +165,7 @@ def wait_for_line(process: subprocess.Popen[str], start: str) -> None:
     raise AssertionError(f'ended without a line "{start}"')
 
 
-def wait_for_file(folder: Path, pattern: str, seconds: float = 60.0) -> None:
+def wait_for_file(folder: Path, pattern: str, seconds: float = 200.0) -> None:
     deadline = time.monotonic() + seconds
     while not list(folder.glob(pattern)):
         assert time.monotonic() < deadline, f'no {pattern} in {folder}'
@@ -181,8 +183,9 @@ def engines(ladder: Ladder) -> dict[str, tuple[str, str, float]]:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(400)
 def test_killed_and_started_again_it_ends_with_the_same_ladder(
-    recipe: Path, ladder: Ladder, tmp_path: Path
+    recipe: Path, ladder: Ladder, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     target = tmp_path / 'ladder'
     with running(recipe, target) as process:
@@ -193,12 +196,11 @@ def test_killed_and_started_again_it_ends_with_the_same_ladder(
     with running(recipe, target) as process:
         wait_for_line(process, '40: fine-tuning')
         process.send_signal(signal.SIGINT)
-        _, err = process.communicate(timeout=60)
+        _, err = process.communicate(timeout=200)
         assert process.returncode == 130
         assert err == 'uav-prune: stopped; start the same command again to go on\n'
     assert not target.exists()
-    with running(recipe, target) as process:
-        out, err = process.communicate(timeout=100)
-        assert process.returncode == 0, err
-    assert out.count('(from an earlier run)') == 1
+    capsys.readouterr()
+    assert main(['prune', str(recipe), '-o', str(target)]) == 0
+    assert capsys.readouterr().out.count('(from an earlier run)') == 1
     assert engines(open_ladder(target)) == engines(ladder)

@@ -17,6 +17,7 @@ from uav_prune_perception.ladder import Accuracy
 from uav_prune_perception.onboard.engines.onnx_runtime import OnnxRuntimeEngine
 from uav_prune_perception.training.task import LearningTask, Predict
 
+from .evaluation_details import Details, Witness, details
 from .onnx_export import export_onnx
 from .verification import open_engine, verify_onnx
 
@@ -33,12 +34,14 @@ class EngineFacts:
         relative_error: largest difference to the torch network; see `Agreement`.
         compared_on: number of inputs behind ``relative_error``.
         opset: ONNX operator set.
+        details: of the same evaluation.
     """
 
     accuracy: Accuracy
     relative_error: float
     compared_on: int
     opset: int
+    details: Details = dataclasses.field(default_factory=Details)
 
     def document(self) -> dict[str, Any]:
         """As plain JSON values."""
@@ -63,8 +66,10 @@ def make_engine_file(
         output_name=task.decode.tensor, opset=opset,
     )
     agreement = verify_onnx(model, path, comparison_inputs(task), tolerance=tolerance)
-    accuracy = task.evaluate(engine_predict(open_engine(path)), split='test', batch_size=1)
-    return EngineFacts(accuracy, agreement.relative_error, agreement.inputs, opset)
+    witness = Witness(engine_predict(open_engine(path)), task.kind)
+    accuracy = task.evaluate(witness, split='test', batch_size=1)
+    more = details(task, 'test', witness.answers)
+    return EngineFacts(accuracy, agreement.relative_error, agreement.inputs, opset, more)
 
 
 def comparison_inputs(task: LearningTask) -> Iterator[NDArray[np.float32]]:

@@ -18,6 +18,8 @@ from uav_prune_perception import __version__
 from uav_prune_perception.ladder import Accuracy, DeviceProfile, Ladder, LadderWriter, Variant
 from uav_prune_perception.training.task import LearningTask
 
+from .evaluation_details import Details
+
 PACKAGES = ('torch', 'onnx', 'onnxruntime', 'numpy')
 # A writer needs seconds. An older hidden folder is what a killed process has left.
 LEFTOVER_AGE_S = 600.0
@@ -35,6 +37,7 @@ class ExportedLevel:
         accuracy: of the exported file, on the test split.
         files: by their names in the ladder.
         variants: in other precisions; their files are among ``files``.
+        details: of the evaluation, for the report.
     """
 
     name: str
@@ -44,6 +47,7 @@ class ExportedLevel:
     accuracy: Accuracy
     files: Mapping[str, Path]
     variants: Mapping[str, Variant] = field(default_factory=dict)
+    details: Details = field(default_factory=Details)
 
 
 def write_ladder(
@@ -75,6 +79,7 @@ def write_ladder(
             'method': method, 'seed': seed, 'recipe': recipe,
             'data_sha256': task.data_sha256, 'packages': package_versions(),
             'training': [dict(curve) for curve in training],
+            'evaluation': {level.name: level.details for level in levels if level.details},
         },
     )
     with writer:

@@ -212,5 +212,5 @@ def _export(
     )
     return ExportedLevel(
         level.name, level.macs, level.kept_macs, level.params, accuracy,
-        {MODEL: stage / MODEL, **level.files},
+        {MODEL: stage / MODEL, **level.files}, details=facts.details,
     )

@@ -11,6 +11,7 @@ import yaml
 
 from uav_prune_perception.ladder import Ladder
 
+from .evaluation_plots import evaluation_plots
 from .ladder_figures import class_table, common_device, figure_table, level_table
 from .ladder_plots import pareto_plots, training_plots, width_plot
 from .level_pictures import LevelPicture
@@ -77,6 +78,10 @@ def _parts(
         if figures is not None:
             yield heading(f'{prefix}Worst class and object sizes', 'What a mean hides.')
             yield table(figures.head, figures.rows)
+        answers = evaluation_plots(ladder)
+        if answers:
+            yield heading(f'{prefix}How each level answers', 'On the pictures of test.')
+            yield answers
         drawn = width_plot(ladder)
         if drawn:
             yield heading(f'{prefix}What was cut', 'Channels that each level keeps in each group.')

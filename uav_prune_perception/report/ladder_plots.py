@@ -40,7 +40,8 @@ def pareto_plots(ladders: Sequence[Ladder], device: str) -> str:
                              '' if len(ladders) == 1 else line)
             axes.set(title=title, xlabel=unit, ylabel=ladders[0].levels[0].accuracy.metric)
             axes.margins(x=0.12, y=0.2)
-            axes.set_xlim(left=0)
+            axes.set_xlim(0, 1.1 * max(
+                value(level, device) for ladder in ladders for level in ladder.levels))
             if len(ladders) > 1:
                 axes.set_ylim(bottom=0)
                 axes.legend(loc='lower right', fontsize=8)
