@@ -121,18 +121,23 @@ def tiny_row(tool: str) -> None:
         torch_pruning.DependencyGraph().build_dependency(network, example)
 
 
-def cell(row: dict[str, Any] | None, *, onnx: bool) -> str:
+def tried_onnx(row: dict[str, Any]) -> bool:
+    """Whether the row has a word on ONNX at all."""
+    return 'onnx' in row or 'onnx_failed' in row
+
+
+def cell(row: dict[str, Any] | None) -> str:
     """How a result reads in the table."""
     if row is None:
         return 'not run'
     if 'failed' in row:
         return f'✗ {row["failed"][:60]}'.replace('|', '/')
-    mark = '✓' if handled(row, onnx=onnx) else '✗'
+    mark = '✓' if handled(row, onnx=tried_onnx(row)) else '✗'
     single = f' / {row["error32"]:.0e}' if 'error32' in row else ''
     reload = '' if row['reload'] else ', reload differs'
     tail = ''
-    if onnx:
-        tail = f', {row["onnx"]:.0e}' if 'onnx' in row else ', no ONNX'
+    if tried_onnx(row):
+        tail = f', ONNX {row["onnx"]:.0e}' if 'onnx' in row else ', no ONNX'
     return f'{mark} {row["left"]:.0%}, {row["error"]:.0e}{single}{reload}{tail}'
 
 
@@ -144,23 +149,36 @@ def memory(row: dict[str, Any] | None) -> str:
     return f'{row["seconds"]:.1f} s{grown}'
 
 
-def table(results: dict[str, Any], *, onnx: bool) -> str:
+def table(results: dict[str, Any]) -> str:
     """Markdown, in the order of `zoo.py`."""
     lines = [
         '| network | ours: MACs left, error fp64 / fp32, ONNX Runtime | CPU, memory '
-        '| Torch-Pruning: MACs left, error, ONNX Runtime | CPU |',
-        '|---|---|---|---|---|',
+        '| Torch-Pruning: MACs left, error, ONNX Runtime |',
+        '|---|---|---|---|',
     ]
     rows = {name: results[name] for name in ALL if name in results}
     for name, row in rows.items():
         ours, theirs = row.get('ours'), row.get('theirs')
+        old = ' *' if ours and 'earlier' in ours else ''
+        lines.append(f'| {name}{old} | {cell(ours)} | {memory(ours)} | {cell(theirs)} |')
+    return '\n'.join([*lines, '', *counts(rows)]) + '\n'
+
+
+def counts(rows: dict[str, Any]) -> list[str]:
+    """How many of how many."""
+    lines: list[str] = []
+    for tool, name in zip(TOOLS, ('Ours', 'Torch-Pruning'), strict=True):
+        mine = [row[tool] for row in rows.values() if tool in row]
+        good = [row for row in mine if handled(row, onnx=tried_onnx(row))]
+        exported = sum('onnx' in row for row in good)
+        lines.append(f'{name}: {len(good)} of {len(mine)}, {exported} of them through ONNX too.')
+    both = [row for row in rows.values() if all(tool in row for tool in TOOLS)]
+    if both:
+        good_of = [sum(handled(r[t], onnx=tried_onnx(r[t])) for r in both) for t in TOOLS]
         lines.append(
-            f'| {name} | {cell(ours, onnx=onnx)} | {memory(ours)} '
-            f'| {cell(theirs, onnx=onnx)} | {memory(theirs)} |'
+            f'Where both ran: ours {good_of[0]}, Torch-Pruning {good_of[1]} of {len(both)}.'
         )
-    counts = [sum(handled(r[t], onnx=onnx) for r in rows.values() if t in r) for t in TOOLS]
-    lines.append(f'| **handled of {len(rows)}** | **{counts[0]}** | | **{counts[1]}** | |')
-    return '\n'.join(lines) + '\n'
+    return lines
 
 
 def main() -> None:
@@ -173,6 +191,7 @@ def main() -> None:
     parser.add_argument('--prefix', default='', help='before each command, e.g. "nice -n 10"')
     parser.add_argument('--again', choices=('all', 'failed'), help='run rows that exist already')
     parser.add_argument('--no-onnx', dest='onnx', action='store_false')
+    parser.add_argument('--tables', action='store_true', help='run nothing, only write OUT.md')
     parser.add_argument('--out', default='coverage', help='reads and writes OUT.json, OUT.md')
     parser.add_argument('--child', choices=TOOLS, help=argparse.SUPPRESS)
     options = parser.parse_args()
@@ -185,13 +204,13 @@ def main() -> None:
         return
     store = Path(f'{options.out}.json')
     results: dict[str, Any] = json.loads(store.read_text()) if store.exists() else {}
-    for tool in options.tools:
+    for tool in () if options.tables else options.tools:
         todo = [n for n in names if wanted(results.get(n, {}).get(tool), options)]
         for name, row in in_processes(tool, todo, options):
             results.setdefault(name, {})[tool] = row
-            print(name, tool, cell(row, onnx=options.onnx), flush=True)
+            print(name, tool, cell(row), flush=True)
             store.write_text(json.dumps(results, indent=1) + '\n')
-            Path(f'{options.out}.md').write_text(table(results, onnx=options.onnx))
+    Path(f'{options.out}.md').write_text(table(results))
 
 
 def wanted(row: dict[str, Any] | None, options: argparse.Namespace) -> bool:

@@ -202,3 +202,18 @@ def test_a_user_can_teach_an_operator():
     rule('channel_networks.twice')(lambda walk, node: walk.ids(node.args[0]))
     frozen = ChannelGraph.trace(Twice(), X).frozen
     assert not any('channel_networks.twice' in f.reason for f in frozen)
+
+
+def test_arguments_may_be_named():
+    class Named(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.plain = Plain()
+
+        def forward(self, scale, pixels=None, mask=None):
+            y = self.plain(pixels * scale)
+            return y if mask is None else y * mask
+
+    named = prune(Named().eval(), {'pixels': X, 'scale': torch.tensor(2.0)})
+    assert named.report.max_error < 1e-9
+    assert named.report.compact.macs < 0.5 * named.report.dense.macs

@@ -11,12 +11,13 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import inspect
 import io
 import logging
 import operator
 import re
 import warnings
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -32,6 +33,8 @@ from .model_tensors import Forward, first_names, named_tensors, unwrap
 from .parts import find_parts
 from .registry import CHANGES_WHOLE, rule_of
 
+RECURRENT = {'aten.lstm', 'aten.gru', 'aten.rnn_tanh', 'aten.rnn_relu'}
+"""Left whole: taken apart they are a graph for each step."""
 SLICE = re.compile(r'\.slice\(None, [^)]*\)')
 
 
@@ -87,15 +90,22 @@ class Exported:
         return values
 
 
-def readings(example_inputs: Any) -> list[tuple[Any, ...]]:
+def readings(model: nn.Module, example_inputs: Any) -> list[tuple[Any, ...]]:
     """Example inputs as positional arguments: what they may mean, the likeliest first.
 
-    A tensor alone is the only argument. A list holds the arguments, or is one (of images).
+    A tensor alone is the only argument. A list holds the arguments, or is one (of images); a
+    mapping is the only argument, or names them.
     """
     if isinstance(example_inputs, tuple):
         return [example_inputs]
     if isinstance(example_inputs, list):
         return [tuple(example_inputs), (example_inputs,)]
+    if isinstance(example_inputs, Mapping):
+        with contextlib.suppress(TypeError):  # names that the forward does not know
+            bound = inspect.signature(model.forward).bind(**example_inputs)
+            bound.apply_defaults()
+            if not bound.kwargs.keys() & example_inputs.keys():
+                return [bound.args, (example_inputs,)]
     return [(example_inputs,)]
 
 
@@ -105,7 +115,7 @@ def run_example(model: nn.Module, example_inputs: Any, dtype: torch.dtype) -> tu
     That fills lazy caches and proves that the example fits.
     """
     problem: Exception | None = None
-    for reading in readings(example_inputs):
+    for reading in readings(model, example_inputs):
         example = cast(reading, dtype)
         try:
             with torch.no_grad():
@@ -208,6 +218,8 @@ def _decompositions(nodes: Iterable[Node]) -> dict[Any, Any]:
     for node in nodes:
         target = node.target
         if not isinstance(target, torch._ops.OpOverload) or rule_of(operator_name(node)):
+            continue
+        if operator_name(node) in RECURRENT:
             continue
         table = torch.export.default_decompositions() if table is None else table
         if target in table:

@@ -79,7 +79,7 @@ def prune(  # noqa: PLR0917 (issue 3 fixes this order)
 
     Args:
         model: any ``nn.Module``; it is not changed.
-        example_inputs: a tensor, or a tuple of positional arguments.
+        example_inputs: a tensor, a tuple of positional arguments, or {argument name: value}.
         ratio: share of channels removed in each group, 0 <= ratio < 1.
         importance: ``l1``, ``l2``, or your own scores {group name: float [width]}.
         keep: module paths whose outputs must not change.

@@ -77,7 +77,7 @@ class IdWalk:
     A *slot* is one index of one dimension of a parameter or buffer; ``roles`` says what a
     dimension does: ``producer`` (makes channels), ``norm`` (accompanies them: BatchNorm, bias,
     layer scale) or ``consumer`` (reads them). ``suspects`` are nodes that froze what they read;
-    modules in ``wide`` are passed by (see `widen`).
+    modules in ``wide`` are passed by (see `widen`); parameters in ``whole`` are never cut.
     """
 
     exported: Exported
@@ -92,6 +92,7 @@ class IdWalk:
     literals: list[tuple[str, int, Tensor]] = field(default_factory=list)
     unfollowed: set[str] = field(default_factory=set)
     suspects: dict[Node, None] = field(default_factory=dict)
+    whole: dict[str, tuple[Node, str]] = field(default_factory=dict)
     wide: Mapping[str, WideModule] = field(default_factory=dict)
 
     # -- what rules use ---------------------------------------------------------------------
@@ -233,6 +234,9 @@ class IdWalk:
             why = f'its rule does not fit this call ({str(error).splitlines()[0]})'
         self.unfollowed.add(operator_name(node))
         for argument in node.all_input_nodes:
+            if name := self.parameter(argument):
+                self.whole.setdefault(name, (node, why))
+                continue
             for ids in self.leaves(argument):
                 self.freeze(ids, node, why)
         return pytree.tree_map(
@@ -272,6 +276,7 @@ class IdWalk:
             for size in shape:
                 count *= size
             if count > 1 << 18:
+                self.whole.setdefault(name, (node, 'a large table used as a value'))
                 self.elements[name] = self.opaque(node, shape, 'a large table used as a value')
             elif count <= 1:
                 self.elements[name] = torch.full(shape, FREE)
@@ -281,6 +286,9 @@ class IdWalk:
 
     def _settle_elements(self) -> None:
         """A parameter used by element is cut along the one dimension where its classes vary."""
+        for (name, _), slots in self.slots.items():
+            if name in self.whole:
+                self.freeze(slots, *self.whole[name])
         for name, elements in self.elements.items():
             ids = self.space.canonical(elements)
             ids = self.on_one_dim(ids)
