@@ -7,6 +7,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from detection_settings import DetectionSetting, Goal
 from methods_rivals import TorchPruner
@@ -16,12 +17,13 @@ from resumable import alone
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
+from uav_prune_perception.datasets.detection_set import DetectionSet, DetectionSplit
 from uav_prune_perception.ladder import Accuracy
 from uav_prune_perception.ladder.durable import replacing
 from uav_prune_perception.networks.registry import build_network
 from uav_prune_perception.training.detection_task import DetectionTask
 from uav_prune_perception.training.fit import FitOptions, fit
-from uav_prune_perception.training.task import Predict
+from uav_prune_perception.training.task import LearningTask, Predict
 from uav_prune_perception.training.task_factory import make_task
 
 
@@ -45,7 +47,7 @@ class DetectionBench(Bench):
         self.setting, self.problem, self.work = setting, problem, work
         self.data = {**problem.data, 'root': str(data_root / problem.data['root'])}
         self.options = dict(problem.network)
-        self._base = make_task(self.data)
+        self._base = _with_small_val(make_task(self.data), setting.val_limit)
         self._template = self._base  # type: ignore[assignment]
         self._meter = self._dense = None
 
@@ -106,6 +108,23 @@ class DetectionBench(Bench):
                 with replacing(path) as temporary:
                     save_file(model.to('cpu').state_dict(), temporary)
         return path
+
+
+def _with_small_val(task: LearningTask, limit: int | None) -> DetectionTask:
+    """The task with a part of val, spread evenly; nothing is chosen by it here."""
+    assert isinstance(task, DetectionTask)
+    val = task.data.split('val')
+    if limit is None or len(val) <= limit:
+        return task
+    at = np.linspace(0, len(val) - 1, limit).round().astype(int)
+    small = DetectionSplit(
+        val.images[at], *([rows[i] for i in at] for rows in (val.boxes, val.labels, val.ignore))
+    )
+    whole, task.data = task.data, DetectionSet(
+        task.data.classes, lambda name: small if name == 'val' else whole.split(name),
+        task.data.sha256,
+    )
+    return task
 
 
 def params_of(model: nn.Module, example: Tensor) -> int:

@@ -68,6 +68,7 @@ SETTINGS = {
     ),
     'cpu': DetectionSetting(
         'cpu', (hit_uav(SMALL, (256, 192), 4),), epochs=6, steps=12, batch_size=16, lr=1.5e-3,
+        val_limit=64,
     ),
     # Written without a GPU at hand; hours, resumable.
     'gpu': DetectionSetting(

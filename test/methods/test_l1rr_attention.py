@@ -22,9 +22,15 @@ from uav_prune_perception.methods.l1rr.ratio_choice import (
 )
 from uav_prune_perception.methods.l1rr.ratio_search import best_ratio, knee
 from uav_prune_perception.methods.l1rr.scores import scale_scores
-from uav_prune_perception.methods.l1rr.target_masks import activation_masks, box_masks
+from uav_prune_perception.methods.l1rr.target_masks import (
+    activation_masks,
+    box_masks,
+    object_weights,
+)
 from uav_prune_perception.networks.aerial_detector import AerialDetector
 from uav_prune_perception.networks.resnet_cifar import CifarResNet
+from uav_prune_perception.networks.yolo import YoloDetector
+from uav_prune_perception.training.detection_task import classes_in_turn
 
 
 def shaken(model: nn.Module, seed: int = 0) -> nn.Module:
@@ -77,6 +83,32 @@ def test_boxes_cover_every_cell_they_touch_and_ignored_ones_none() -> None:
     assert masks[1, 0].nonzero().tolist() == [[1, 1]]
     assert masks[0, 1].nonzero().tolist() == [[y, x] for y in range(4) for x in range(2)]
     assert masks.sum() == 9
+
+
+def test_protected_objects_weigh_the_same_whatever_their_size() -> None:
+    targets = torch.tensor([[0, 0, 0, 0, 32, 32.0], [0, 0, 48, 8, 50, 10], [0, 1, 40, 0, 41, 1]])
+    weights = object_weights(targets, pictures=1, classes=2, size=(32, 64), grid=(4, 8))
+    assert weights[0].sum() == pytest.approx(2.0)
+    assert weights[0, 0, :, :4].sum() == weights[0, 0, 1, 6] == weights[1].sum() == 1.0
+    error = torch.zeros(1, 4, 8)
+    error[0, 1, 6] = 1.0  # only the small one is looked at differently
+    masks = box_masks(targets, pictures=1, classes=2, size=(32, 64), grid=(4, 8))
+    nothing = torch.zeros_like(error)
+    by_area = feature_attention_loss([nothing], [error], [masks])[0]
+    by_object = feature_attention_loss([nothing], [error], [masks], weights=[weights])[0]
+    assert (float(by_area), float(by_object)) == (pytest.approx(1 / 17), pytest.approx(1 / 2))
+
+
+def test_a_few_pictures_show_every_class() -> None:
+    labels = [torch.tensor(own).numpy() for own in ([0], [0], [], [0, 1], [1], [2, 0], [0])]
+    assert classes_in_turn(labels, 3).tolist() == [5, 3, 0, 4, 1, 6, 2]
+
+
+def test_both_branches_of_a_head_are_levels() -> None:
+    model = shaken(YoloDetector(2, width=0.125, strides=(16, 32)))
+    example = torch.randn(1, 3, 64, 64)
+    levels = find_levels(model, ChannelGraph.trace(model, example), example)
+    assert {f'heads.{i}.{kind}.1' for i in (0, 1) for kind in ('box', 'score')} <= set(levels)
 
 
 def test_class_activation_finds_the_corner_that_decides() -> None:
@@ -142,7 +174,7 @@ def test_the_knee_is_where_the_curve_turns() -> None:
 
 
 @pytest.mark.parametrize('make', [classifier, detector])
-@pytest.mark.parametrize('protect', ['none', 'worst_class'])
+@pytest.mark.parametrize('protect', ['none', 'worst_class', 'small_objects'])
 def test_cutting_more_costs_more_attention_and_a_ratio_is_found(make, protect) -> None:
     model, task = make(), corner_task(16) if make is classifier else scene_task(8)
     graph = ChannelGraph.trace(model, task.example_input())

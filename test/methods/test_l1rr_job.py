@@ -37,7 +37,7 @@ def test_a_recipe_gives_a_ladder(tmp_path: Path, kind: str) -> None:
     extra = classifier(tmp_path) if kind == 'classifier' else ()
     reporter = Quiet()
     job = recipe(tmp_path, *L1RR, *extra, 'prune.options.attention_weight=0.5',
-                 'prune.options.protect=worst_class')
+                 'prune.options.protect=small_objects')
     _, level = build(job, tmp_path, reporter=reporter)
     assert level.kept_macs == pytest.approx(0.5, rel=0.01)
     assert reporter.lines.count('sparse training') == 1

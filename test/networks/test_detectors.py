@@ -4,18 +4,21 @@
 
 from __future__ import annotations
 
+import numpy as np
+import onnxruntime
 import pytest
 import torch
 
 from uav_prune_perception.channels import prune
+from uav_prune_perception.export.onnx_export import export_onnx
 from uav_prune_perception.networks.cell_boxes import decode_boxes
 from uav_prune_perception.networks.registry import NetworkError, build_network
+from uav_prune_perception.training.detection_decode import found_objects
 from uav_prune_perception.training.detection_loss import DetectionLossOptions, detection_loss
 
 FORMS = {
-    'plain': {'width': 0.125},
-    'bins': {'width': 0.125, 'bins': 4},
-    'fine': {'width': 0.125, 'strides': [4, 8]},
+    'plain': {'width': 0.125, 'strides': [8, 16]},
+    'bins': {'width': 0.125, 'strides': [4, 8], 'bins': 4},
 }
 
 
@@ -37,8 +40,7 @@ def test_yolo_learns_and_is_cut_exactly(form):
 @pytest.mark.parametrize(
     ('name', 'options', 'size'),
     [
-        ('yolov5', {'width': 0.125}, 64), ('ssd300', {'width': 0.03}, 300),
-        ('ssd300', {'norm': True, 'width': 0.03}, 300),
+        ('yolov5', {'width': 0.125}, 64), ('ssd300', {'norm': True, 'width': 0.03}, 300),
     ],
 )
 def test_detectors_with_a_loss_of_their_own_learn_and_are_cut_exactly(name, options, size):
@@ -88,3 +90,24 @@ def test_distances_are_the_mean_of_their_distribution():
     raw = torch.zeros(1, 4 * 3 + 1, 1, 1)
     raw[0, [0, 5, 6, 10], 0, 0] = 50.0  # left 0, top 2, right 0, bottom 1 cells
     assert decode_boxes(raw, 8, 1).flatten().tolist() == pytest.approx([4, -12, 4, 12])
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ('name', 'options', 'size'),
+    [('yolo', {'width': 0.125, 'bins': 4}, 64), ('yolov5', {'width': 0.125}, 64),
+     ('ssd300', {'width': 0.03}, 300)],
+)
+def test_an_exported_detector_agrees_and_the_drone_reads_it(tmp_path, name, options, size):
+    torch.manual_seed(0)
+    model = build_network(name, classes=2, channels=1, **options).eval()
+    images = torch.randn(1, 1, size, size)
+    path = export_onnx(
+        model, images, tmp_path / 'model.onnx', input_name='images', output_name='predictions'
+    )
+    found = onnxruntime.InferenceSession(path).run(None, {'images': images.numpy()})[0]
+    wanted = model(images).detach().numpy()
+    np.testing.assert_allclose(found, wanted, rtol=1e-3, atol=1e-2)
+    seen = found_objects(found[0], score_threshold=0.0)
+    assert np.isfinite(seen.boxes).all()
+    assert (seen.boxes[:, 2:] > seen.boxes[:, :2]).all()
