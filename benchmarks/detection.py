@@ -14,7 +14,6 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import itertools
-import platform
 import sys
 import time
 from collections.abc import Iterator
@@ -27,11 +26,8 @@ from detection_settings import CONTENDERS, SETTINGS, DetectionSetting, Goal
 from detection_tables import plot, tables
 from methods_rivals import available
 from methods_settings import Contender
-from resumable import append, claimed, commit, read_rows, spread
+from resumable import append, arguments, claimed, commit, machine, read_rows, spread
 
-from uav_prune_perception.onboard.telemetry.machine import device_name
-
-RESULTS = Path(__file__).parent / 'results'
 FIRST = 6  # contenders of the first round
 
 
@@ -51,7 +47,7 @@ class Run:
 
 
 def main() -> int:
-    options = _arguments()
+    options = arguments(__doc__, SETTINGS).parse_args()
     setting = _setting(options)
     lines = options.out / f'detection_{setting.name}.jsonl'
     options.out.mkdir(parents=True, exist_ok=True)
@@ -89,7 +85,7 @@ def _work(
 def _row(setting: DetectionSetting, run: Run, bench: DetectionBench) -> dict[str, Any]:
     began = time.monotonic()
     row: dict[str, Any] = {
-        'key': run.key, 'setting': setting.name, 'machine': _machine(setting),
+        'key': run.key, 'setting': setting.name, 'machine': machine(setting.device),
         'problem': setting.problems[0].name, 'goal': str(run.goal or ''), 'seed': run.seed,
         'name': run.contender.name if run.contender else 'dense',
         'origin': run.contender.origin if run.contender else 'dense',
@@ -138,35 +134,8 @@ def _setting(options: argparse.Namespace) -> DetectionSetting:
         if getattr(options, name) is not None
     }
     setting = dataclasses.replace(SETTINGS[options.setting], **changes)
-    if setting.device != 'cpu' and not torch.cuda.is_available():
-        sys.exit(f'--setting {setting.name} needs a GPU; --device cpu tries it out without one')
+    machine(setting.device)
     return setting
-
-
-def _machine(setting: DetectionSetting) -> str:
-    if setting.device != 'cpu':
-        return str(torch.cuda.get_device_name())
-    return f'{device_name()} {platform.machine()}'
-
-
-def _arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    add = parser.add_argument
-    add('--setting', choices=sorted(SETTINGS), default='cpu')
-    add('--data', type=Path, default=Path('../shared/data'), help='folder of the data')
-    add('--out', type=Path, default=RESULTS, help='folder of lines, table and plot')
-    add('--work', type=Path, default=Path('.benchmark'), help='folder of the dense network')
-    add('--workers', type=int, default=1, help='processes that share the runs')
-    add('--only', nargs='*', default=[], metavar='WORD', help='methods with a word in the name')
-    add('--seeds', type=int, help='how many')
-    add('--first-seed', type=int)
-    add('--epochs', type=int, help='of fine-tuning, in all')
-    add('--steps', type=int, help='optimiser steps of an epoch')
-    add('--minutes', type=float, help='begin no run after this')
-    add('--device')
-    add('--retry', action='store_true', help='run again what failed')
-    add('--tables', action='store_true', help='only write table and plot anew')
-    return parser.parse_args()
 
 
 if __name__ == '__main__':

@@ -15,7 +15,6 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import itertools
-import platform
 import sys
 import time
 from collections.abc import Iterator
@@ -27,12 +26,9 @@ from methods_rivals import available
 from methods_runs import Bench
 from methods_settings import CONTENDERS, SETTINGS, Contender, Problem, Setting
 from methods_tables import plot, tables
-from resumable import append, claimed, commit, read_rows, spread
+from resumable import append, arguments, claimed, commit, machine, read_rows, spread
 
 from uav_prune_perception.methods.registry import ALLOCATORS, method_factories
-from uav_prune_perception.onboard.telemetry.machine import device_name
-
-RESULTS = Path(__file__).parent / 'results'
 
 
 @dataclasses.dataclass(frozen=True)
@@ -93,7 +89,7 @@ def _work(
 def _row(setting: Setting, run: Run, bench: Bench) -> dict[str, Any]:
     began = time.monotonic()
     row: dict[str, Any] = {
-        'key': run.key, 'setting': setting.name, 'machine': _machine(setting),
+        'key': run.key, 'setting': setting.name, 'machine': machine(setting.device),
         'problem': run.problem.name, 'cut': run.cut, 'seed': run.seed,
         'name': run.contender.name if run.contender else 'dense',
         'origin': run.contender.origin if run.contender else 'dense',
@@ -170,39 +166,18 @@ def _setting(options: argparse.Namespace) -> Setting:
         setting = dataclasses.replace(setting, problems=tuple(
             dataclasses.replace(p, dense_epochs=options.dense_epochs) for p in setting.problems
         ))
-    if setting.device != 'cpu' and not torch.cuda.is_available():
-        sys.exit(f'--setting {setting.name} needs a GPU; --device cpu tries it out without one')
+    machine(setting.device)
     return setting
 
 
-def _machine(setting: Setting) -> str:
-    if setting.device != 'cpu':
-        return str(torch.cuda.get_device_name())
-    return f'{device_name()} {platform.machine()}'
-
-
 def _arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = arguments(__doc__, SETTINGS)
     add = parser.add_argument
-    add('--setting', choices=sorted(SETTINGS), default='cpu')
-    add('--data', type=Path, default=Path('../shared/data'), help='folder of the data')
-    add('--out', type=Path, default=RESULTS, help='folder of lines, table and plot')
-    add('--work', type=Path, default=Path('.benchmark'), help='folder for dense networks')
-    add('--workers', type=int, default=1, help='processes that share the runs')
-    add('--only', nargs='*', default=[], metavar='WORD', help='methods with a word in the name')
     add('--problems', nargs='*', default=[], metavar='WORD')
     add('--cuts', nargs='*', type=float)
-    add('--seeds', type=int, help='how many')
-    add('--first-seed', type=int)
-    add('--epochs', type=int, help='of fine-tuning, in all')
-    add('--steps', type=int, help='optimiser steps of an epoch')
     add('--dense-epochs', type=int, help='where no trained network is published')
     add('--batch-size', type=int)
     add('--val', type=int, help='pictures held out, where the data has no such split')
-    add('--minutes', type=float, help='begin no run after this')
-    add('--device')
-    add('--retry', action='store_true', help='run again what failed')
-    add('--tables', action='store_true', help='only write table and plot anew')
     return parser.parse_args()
 
 

@@ -1,20 +1,28 @@
 # Copyright 2026 uav_prune_perception contributors
 # SPDX-License-Identifier: Apache-2.0
-"""Rows of a long benchmark: claimed by one process, appended as whole lines, found again."""
+"""A long benchmark: its options, and rows claimed by one process, appended whole, found again."""
 
 from __future__ import annotations
 
+import argparse
 import contextlib
 import fcntl
 import functools
 import hashlib
 import json
 import os
+import platform
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
+
+import torch
+
+from uav_prune_perception.onboard.telemetry.machine import device_name
+
+RESULTS = Path(__file__).parent / 'results'
 
 
 @contextlib.contextmanager
@@ -75,3 +83,33 @@ def commit() -> str:
         return subprocess.run(git, capture_output=True, text=True, check=True).stdout.strip()
     except (OSError, subprocess.CalledProcessError):
         return 'unknown'
+
+
+def machine(device: str) -> str:
+    """What it runs on; ends the program where the device is not there."""
+    if device == 'cpu':
+        return f'{device_name()} {platform.machine()}'
+    if not torch.cuda.is_available():
+        sys.exit(f'device {device}: there is no GPU; --device cpu tries it out without one')
+    return str(torch.cuda.get_device_name())
+
+
+def arguments(about: str, settings: Iterable[str]) -> argparse.ArgumentParser:
+    """The options that the benchmarks of methods share."""
+    parser = argparse.ArgumentParser(description=about.splitlines()[0])
+    add = parser.add_argument
+    add('--setting', choices=sorted(settings), default='cpu')
+    add('--data', type=Path, default=Path('../shared/data'), help='folder of the data')
+    add('--out', type=Path, default=RESULTS, help='folder of lines, table and plot')
+    add('--work', type=Path, default=Path('.benchmark'), help='folder for dense networks')
+    add('--workers', type=int, default=1, help='processes that share the runs')
+    add('--only', nargs='*', default=[], metavar='WORD', help='methods with a word in the name')
+    add('--seeds', type=int, help='how many')
+    add('--first-seed', type=int)
+    add('--epochs', type=int, help='of fine-tuning, in all')
+    add('--steps', type=int, help='optimiser steps of an epoch')
+    add('--minutes', type=float, help='begin no run after this')
+    add('--device')
+    add('--retry', action='store_true', help='run again what failed')
+    add('--tables', action='store_true', help='only write table and plot anew')
+    return parser
