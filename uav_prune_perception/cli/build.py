@@ -7,37 +7,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from pathlib import Path
 from typing import Any
-
-EXAMPLES = """\
-examples:
-  uav-prune build ladder                        every level as fp32
-  uav-prune build ladder --precision fp16       needs export.precisions: [fp32, fp16]
-  uav-prune build ladder --list                 which plans there are for this machine
-
-Plans run on the TensorRT and the GPU that built them only: build on the drone. They are kept in
-$XDG_CACHE_HOME/uav_prune_perception/tensorrt (default ~/.cache). The node builds nothing unless
-engine.allow_build says so.
-"""
-
-
-def add_parser(commands: Any, common: argparse.ArgumentParser) -> None:
-    """The command's grammar; imports nothing heavy."""
-    parser = commands.add_parser(
-        'build', parents=[common], help='build the TensorRT plans of a ladder on this machine',
-        description='Build the TensorRT plan of every level; plans that exist are kept.',
-        epilog=EXAMPLES, formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    parser.add_argument('ladder', type=Path, metavar='LADDER/')
-    parser.add_argument(
-        '--precision', choices=('fp32', 'fp16', 'int8_symmetric', 'all'), default='fp32',
-        help='all = every one that the ladder has (default fp32)',
-    )
-    what = parser.add_mutually_exclusive_group()
-    what.add_argument('--again', action='store_true', help='build also what is there already')
-    what.add_argument('--list', action='store_true', help='build nothing, say what is there')
-    parser.add_argument('--json', action='store_true', help='print the plans as JSON')
 
 
 def run_build(options: argparse.Namespace) -> int:

@@ -9,8 +9,8 @@ from pathlib import Path
 
 from uav_prune_perception import __version__
 
-from . import build, profile, simulate, telemetry
 from .completion import PrintCompletion
+from .grammar_onboard import add_onboard
 
 PRUNE_EXAMPLES = """\
 examples:
@@ -45,10 +45,7 @@ def build_parser() -> argparse.ArgumentParser:
     _add_data(commands, common)
     _add_replay(commands, common)
     _add_reports(commands, common)
-    build.add_parser(commands, common)
-    profile.add_parser(commands, common)
-    telemetry.add_parser(commands, common)
-    simulate.add_parser(commands, common)
+    add_onboard(commands, common)
     doctor = commands.add_parser(
         'doctor', parents=[common], help='what works on this machine, and how to mend the rest'
     )

@@ -8,51 +8,11 @@ import argparse
 import json
 import sys
 from collections.abc import Mapping
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from uav_prune_perception.ladder import DeviceProfile, Ladder
 
-EXAMPLES = """\
-examples:
-  uav-prune profile ladder                      every precision of every level, all cores
-  uav-prune profile ladder --threads 1          as a node with engine.threads 1 flies it
-  uav-prune profile ladder --engine tensorrt    the plans made by "uav-prune build ladder"
-
-The profile is written into the ladder under this machine's name (on a Jetson: with its power
-mode); the node finds it there. Needs neither torch nor ROS.
-"""
-
-
-def add_parser(commands: Any, common: argparse.ArgumentParser) -> None:
-    """The command's grammar; imports nothing heavy."""
-    parser = commands.add_parser(
-        'profile', parents=[common], help='measure the levels of a ladder on this machine',
-        description='Measure latency, throughput, memory and energy of every level, and write '
-        'them into the ladder.',
-        epilog=EXAMPLES, formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    parser.add_argument('ladder', type=Path, metavar='LADDER/')
-    parser.add_argument(
-        '--runs', type=_positive, default=200, help='timed inferences of each level (default 200)'
-    )
-    parser.add_argument(
-        '--threads', type=_natural, default=0, help='of the engine; 0 = all cores (default)'
-    )
-    parser.add_argument(
-        '--engine', choices=('auto', 'onnxruntime', 'tensorrt'), default='auto',
-        help='auto: TensorRT where every level has a plan, else ONNX Runtime (default)',
-    )
-    parser.add_argument(
-        '--precision', choices=('all', 'fp32', 'fp16', 'int8', 'int8_symmetric'), default='all',
-        help='of the files (default: all that the ladder has and the engine is made for)',
-    )
-    parser.add_argument(
-        '--cuda-graph', action='store_true', help='TensorRT: as with engine.cuda_graph of the node'
-    )
-    parser.add_argument('--json', action='store_true', help='print the profile as JSON')
-    parser.add_argument('--dry-run', action='store_true', help='do not write into the ladder')
 
 
 def run_profile(options: argparse.Namespace) -> int:
@@ -140,13 +100,3 @@ def _tell(text: str) -> None:
     print(text, file=sys.stderr, flush=True)
 
 
-def _positive(text: str) -> int:
-    if (value := int(text)) < 1:
-        raise argparse.ArgumentTypeError(f'{text} is not positive')
-    return value
-
-
-def _natural(text: str) -> int:
-    if (value := int(text)) < 0:
-        raise argparse.ArgumentTypeError(f'{text} is negative')
-    return value

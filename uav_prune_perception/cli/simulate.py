@@ -8,26 +8,13 @@ import argparse
 import dataclasses
 import json
 import math
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from uav_prune_perception.onboard.simulation import LatencyTrace, Metrics, World
 
 ORACLE, BOUND = 'oracle', 'load_only'
-DEFAULT = 'calibrated,hysteresis,pid,alert'
 HEAVIEST_MS = 22.0  # the scenarios have a deadline of 30 ms at 30 Hz
-EXAMPLES = """\
-examples:
-  uav-prune simulate                                   contention (S1), a made-up trace
-  uav-prune simulate --scenario S3 --max-every 4       heat; images may be left out
-  uav-prune simulate --trace my_trace.npz --scenario S1m --policies calibrated,hysteresis
-  uav-prune simulate --list                            the scenarios
-
-A trace is recorded by benchmarks/latency_trace.py. "oracle" knows the whole flight beforehand,
-"load_only" the load but no single frame: no policy can reach either. docs/policy.md explains the
-figures; benchmarks/policy.py does the same with many seeds and statistics.
-"""
 COLUMNS = (
     ('score', 'score', '{:.4f}'), ('late', 'violations', '{:.2%}'),
     ('over limits', 'limit_violations', '{:.2%}'), ('p50 ms', 'p50_ms', '{:.1f}'),
@@ -35,28 +22,6 @@ COLUMNS = (
     ('skipped', 'skipped', '{:.1%}'), ('switches/min', 'switches_per_min', '{:.1f}'),
     ('recovery s', 'recovery_s', '{:.2f}'), ('mean level', 'mean_level', '{:.2f}'),
 )
-
-
-def add_parser(commands: Any, common: argparse.ArgumentParser) -> None:
-    """The command's grammar; imports nothing heavy."""
-    parser = commands.add_parser(
-        'simulate', parents=[common], help='fly policies through a simulated scenario',
-        description='Fly policies through one scenario of the simulator and compare them.',
-        epilog=EXAMPLES, formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    parser.add_argument('--scenario', default='S1', metavar='S0..S8', help='default S1')
-    parser.add_argument('--trace', type=Path, metavar='FILE.npz', help='recorded; else made up')
-    parser.add_argument(
-        '--policies', default=DEFAULT, metavar='A,B', help=f'default {DEFAULT}; oracle is added'
-    )
-    parser.add_argument('--seed', type=int, default=0)
-    parser.add_argument('--duration', type=float, default=300.0, metavar='S', help='default 300')
-    parser.add_argument(
-        '--max-every', type=int, default=1, metavar='N',
-        help='calibrated may take only every N-th image',
-    )
-    parser.add_argument('--json', action='store_true', help='print every figure as JSON')
-    parser.add_argument('--list', action='store_true', help='print the scenarios and end')
 
 
 def run_simulate(options: argparse.Namespace) -> int:

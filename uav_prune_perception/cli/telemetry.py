@@ -10,41 +10,14 @@ import math
 import sys
 import time
 from collections.abc import Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from uav_prune_perception.onboard.telemetry.inventory import Reading
     from uav_prune_perception.onboard.telemetry.snapshot import BoardState
 
-EXAMPLES = """\
-examples:
-  uav-prune telemetry                  a table that renews itself; Ctrl-C ends it
-  uav-prune telemetry --once --json    for scripts
-  uav-prune telemetry --root /host     in a container that sees the host's /sys under /host
-
-Reads only; the power mode is never changed. docs/telemetry.md says what each source is.
-"""
 CLEAR = '\x1b[H\x1b[2J'
 SETTLE_S = 0.3  # RAPL and the CPU's load are differences
-
-
-def add_parser(commands: Any, common: argparse.ArgumentParser) -> None:
-    """The command's grammar; imports nothing heavy."""
-    parser = commands.add_parser(
-        'telemetry', parents=[common], help='what the sensors of this machine say, live',
-        description='Print what this machine offers: power, heat, load, over-current events, and '
-        'what the policy makes of it.',
-        epilog=EXAMPLES, formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    parser.add_argument('--once', action='store_true', help='print once and end')
-    parser.add_argument('--json', action='store_true', help='print JSON, one object a line')
-    parser.add_argument(
-        '--root', type=Path, default=Path('/'), metavar='DIR', help='where sys and proc lie'
-    )
-    parser.add_argument(
-        '--period', type=float, default=1.0, metavar='S', help='seconds between two tables'
-    )
 
 
 def run_telemetry(options: argparse.Namespace) -> int:
