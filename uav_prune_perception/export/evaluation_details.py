@@ -12,9 +12,8 @@ from typing import Any, TypedDict
 import numpy as np
 from numpy.typing import NDArray
 
-from uav_prune_perception.onboard.nms import iou
 from uav_prune_perception.training.detection_decode import found_objects
-from uav_prune_perception.training.detection_metrics import Detections
+from uav_prune_perception.training.detection_metrics import Detections, covered, matched
 from uav_prune_perception.training.task import LearningTask, Predict
 
 OVERLAP = 0.5
@@ -102,11 +101,12 @@ def detection_details(
     for one, (boxes, labels, ignore) in zip(found, real, strict=True):
         np.add.at(total, labels, 1)
         for label in range(len(classes)):
-            own = one.labels == label
-            scores, pairs = _matched(one.boxes[own], one.scores[own], boxes[labels == label])
-            left_out = _inside(one.boxes[own], ignore)
+            own = np.flatnonzero(one.labels == label)
+            own = own[np.argsort(-one.scores[own], kind='stable')]
+            pairs = matched(one.boxes[own], boxes[labels == label], OVERLAP)
+            left_out = covered(one.boxes[own], ignore)
             hits[label] += [
-                (float(score), index in pairs) for index, score in enumerate(scores)
+                (float(score), index in pairs) for index, score in enumerate(one.scores[own])
                 if index in pairs or not left_out[index]
             ]
         _confuse(matrix, one, (boxes, labels, ignore), threshold)
@@ -121,9 +121,9 @@ def _confuse(
     matrix: NDArray[np.int64], found: Detections, real: tuple[Any, Any, Any], threshold: float
 ) -> None:
     boxes, labels, ignore = real
-    seen = found.scores >= threshold
-    _, pairs = _matched(found.boxes[seen], found.scores[seen], boxes)
-    left_out = _inside(found.boxes[seen], ignore)
+    seen = np.argsort(-found.scores, kind='stable')[:int((found.scores >= threshold).sum())]
+    pairs = matched(found.boxes[seen], boxes, OVERLAP)
+    left_out = covered(found.boxes[seen], ignore)
     background = len(matrix) - 1
     for index, label in enumerate(found.labels[seen]):
         if index in pairs:
@@ -132,33 +132,6 @@ def _confuse(
             matrix[background, label] += 1
     for index in set(range(len(boxes))) - set(pairs.values()):
         matrix[labels[index], background] += 1
-
-
-def _matched(
-    found: NDArray[np.float32], scores: NDArray[np.float32], real: NDArray[np.float32]
-) -> tuple[NDArray[np.float32], dict[int, int]]:
-    """Which real box each found one hits, the surest first, each real one once."""
-    pairs: dict[int, int] = {}
-    if len(found) == 0 or len(real) == 0:
-        return scores, pairs
-    overlap = iou(found.astype(np.float64), real.astype(np.float64))
-    for index in np.argsort(-scores, kind='stable'):
-        best = int(overlap[index].argmax())
-        if overlap[index, best] >= OVERLAP:
-            pairs[int(index)] = best
-            overlap[:, best] = -1.0
-    return scores, pairs
-
-
-def _inside(found: NDArray[np.float32], ignore: NDArray[np.float32]) -> NDArray[np.bool_]:
-    """Whether at least half of each found box lies in a region to ignore."""
-    if len(found) == 0 or len(ignore) == 0:
-        return np.zeros(len(found), bool)
-    low = np.maximum(found[:, None, :2], ignore[None, :, :2])
-    high = np.minimum(found[:, None, 2:], ignore[None, :, 2:])
-    shared = np.clip(high - low, 0, None).prod(axis=2)
-    area = np.maximum((found[:, 2:] - found[:, :2]).prod(axis=1), 1e-9)
-    return np.asarray((shared / area[:, None]).max(axis=1) >= 0.5)
 
 
 def _precision(hits: list[tuple[float, bool]], total: int) -> list[float]:

@@ -119,30 +119,37 @@ def at_threshold(
         for label in np.union1d(found.labels, truth.labels):
             boxes = found.boxes[found.labels == label]
             order = np.argsort(-found.scores[found.labels == label], kind='stable')
-            hit = _matched(boxes[order], truth.boxes[truth.labels == label], overlap)
-            own += int(hit.sum())
-            stray += int((~hit & ~_covered(boxes[order], truth.ignore)).sum())
+            hits_here = matched(boxes[order], truth.boxes[truth.labels == label], overlap)
+            free = ~covered(boxes[order], truth.ignore)
+            own += len(hits_here)
+            stray += int(free.sum()) - sum(bool(free[index]) for index in hits_here)
         hits, wrong, real = hits + own, wrong + stray, real + len(truth.boxes)
     return hits / max(1, hits + wrong) if hits + wrong else 1.0, hits / real if real else 1.0
 
 
-def _matched(
+def matched(
     found: NDArray[np.float32], real: NDArray[np.float32], overlap: float
-) -> NDArray[np.bool_]:
-    """Greedy, best score first; a real object is found once."""
-    hit = np.zeros(len(found), bool)
+) -> dict[int, int]:
+    """Which real box each found one hits, greedily in the order given; each real one once.
+
+    Args:
+        found: [n, 4], the surest first.
+        real: [m, 4].
+        overlap: from which it is a hit.
+    """
+    pairs: dict[int, int] = {}
     if not len(found) or not len(real):
-        return hit
+        return pairs
     shared = iou(found, real)
     for index in np.flatnonzero(shared.max(axis=1) >= overlap):
         best = int(shared[index].argmax())
         if shared[index, best] >= overlap:
-            hit[index] = True
+            pairs[int(index)] = best
             shared[:, best] = 0.0
-    return hit
+    return pairs
 
 
-def _covered(boxes: NDArray[np.float32], regions: NDArray[np.float32]) -> NDArray[np.bool_]:
+def covered(boxes: NDArray[np.float32], regions: NDArray[np.float32]) -> NDArray[np.bool_]:
     """Half or more of the box lies in a region."""
     if not len(boxes) or not len(regions):
         return np.zeros(len(boxes), bool)
