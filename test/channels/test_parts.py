@@ -94,6 +94,25 @@ def test_tensors_changed_in_place_between_parts_are_inputs_of_the_next():
     assert prune(make(InPlace), (IMAGES,)).report.max_error < 1e-9
 
 
+def test_what_a_part_changes_in_place_and_others_read_stays_whole():
+    class Activated(Detector):
+        def __init__(self):
+            super().__init__()
+            self.towers[0] = nn.Sequential(nn.ReLU(inplace=True), self.towers[0])
+            self.backbone[1][2] = nn.Identity()
+
+        def forward(self, images):
+            features = self.backbone(torch.stack(images))
+            scores = self.scores(self.towers[0](features))
+            best = torch.nonzero(scores.flatten() > 0).flatten()
+            return [features.mean(), self.second(features.flatten(2)[0].t()[best % 9])]
+
+    result = prune(make(Activated), (IMAGES,))
+    assert result.model.backbone[1][0].out_channels == 24
+    assert result.model.towers[0][1][0].out_channels == 10
+    assert result.model(IMAGES)[1].shape[1] == 5
+
+
 def test_code_that_counts_channels_itself_is_told_about():
     class Counts(ShapesOnly):
         def forward(self, images):

@@ -152,6 +152,7 @@ class _Recorder:
         self._read: dict[Made, None] = {}
         # By identity and version: a tensor that was changed in place is another one.
         self._source: dict[tuple[int, int], Given | Made] = {}
+        self._made: dict[int, Made] = {}
         self._alive: list[Tensor] = []
         self._weights = {
             id(tensor): path
@@ -188,9 +189,8 @@ class _Recorder:
             return
         for leaf in pytree.tree_leaves(tree):
             if isinstance(leaf, Tensor):
-                source = self._source.get((id(leaf), leaf._version))
-                if isinstance(source, Made):
-                    self._read[source] = None
+                if id(leaf) in self._made:
+                    self._read[self._made[id(leaf)]] = None
                 if id(leaf) in self._weights:
                     self.touched.add(self._weights[id(leaf)])
 
@@ -207,9 +207,10 @@ class _Recorder:
             for index, leaf in enumerate(pytree.tree_leaves(output)):
                 if isinstance(leaf, Tensor):
                     # What a part passes on unchanged still comes from where it came from.
-                    self._source.setdefault(
-                        (id(leaf), leaf._version), Made(len(self._calls) - 1, index)
-                    )
+                    made = Made(len(self._calls) - 1, index)
+                    source = self._source.setdefault((id(leaf), leaf._version), made)
+                    if isinstance(source, Made):
+                        self._made.setdefault(id(leaf), source)
                     self._alive.append(leaf)
 
     def _place(self, leaf: Any) -> Any:
@@ -217,6 +218,8 @@ class _Recorder:
             return leaf
         key = (id(leaf), leaf._version)
         if key not in self._source:
+            if id(leaf) in self._made:  # changed in place since: what was made must be whole
+                self._read[self._made[id(leaf)]] = None
             self._source[key] = Given(len(self._given))
             self._given.append(leaf.detach().clone())
             self._alive.append(leaf)
