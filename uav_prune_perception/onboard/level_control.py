@@ -26,6 +26,7 @@ from .policy.base import (
     Observation,
     Policy,
 )
+from .results import Result
 from .state import LevelState
 from .statistics import Statistics
 from .telemetry.snapshot import Telemetry
@@ -137,13 +138,22 @@ class LevelControl:
         self._calls.deliver()
         return state
 
-    def runs(self, passes: int, camera: str = '') -> None:
-        """A frame of this camera took so many runs of the engine (tiles).
+    def frame_done(self, ran: LevelState, result: Result, age_s: float) -> None:
+        """Book a processed frame: for the policy, and in the statistics.
 
-        What a level costs is measured for one run; a policy is told what a frame costs, of the
-        camera that needs most.
+        Args:
+            ran: `state` as it was when the frame was begun.
+            result: of the frame.
+            age_s: from the frame's stamp until now.
         """
-        self._passes[camera] = passes
+        camera, timings = result.frame.camera, result.timings
+        # What a level costs is measured for one run of the engine; a policy is told what a frame
+        # costs, of the camera that needs most runs (tiles).
+        self._passes[camera] = result.passes
+        self.flow.processed(ran.index, timings.total, timings.inference)
+        if ran is self.state:  # not changed meanwhile: the window is of one level
+            self.latency.add(self._clock(), timings.total, timings.inference)
+        self._statistics.processed(ran.name, timings, age_s, camera, result.passes)
 
     def engine_failed(self, index: int, reason: str) -> None:
         """Take a broken level out of use, and another one in its place if there is any."""

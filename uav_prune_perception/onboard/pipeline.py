@@ -266,14 +266,7 @@ class Pipeline:
             self._statistics.failed(str(error), frame.camera)
             self._levels.engine_failed(level.index, str(error))
             return
-        timings = result.timings
-        self._levels.runs(result.passes, frame.camera)
-        self._levels.flow.processed(level.index, timings.total, timings.inference)
-        if level is self._levels.state:  # not changed meanwhile: the window is of one level
-            self._levels.latency.add(time.monotonic(), timings.total, timings.inference)
-        age_s = self._now() - frame.stamp_s
-        self._statistics.processed(
-            level.name, timings, age_s, frame.camera, result.passes)
+        self._levels.frame_done(level, result, self._now() - frame.stamp_s)
         try:
             self._on_result(result)
         except Exception as error:

@@ -126,25 +126,20 @@ class _Player:
             return
         self.statistics.put(False)
         self.statistics.taken()
-        index = self.levels.state.index
+        level = self.levels.state
         try:
             result = self.process(
-                frame, index, self.decoder, time.monotonic(), self.tiling)
+                frame, level.index, self.decoder, time.monotonic(), self.tiling)
         except EngineError as error:
             self.statistics.failed(str(error))
-            self.levels.engine_failed(index, str(error))
+            self.levels.engine_failed(level.index, str(error))
             if not self.bank.usable:
                 raise ReplayError(f'{self.ladder.folder}: {self.levels.last_error}') from None
             return
         except ValueError as error:
             place = frame.source or 'picture'
             raise ReplayError(f'{place} at {self.now_s:.2f} s: {error}') from None
-        timings = result.timings
-        self.levels.runs(result.passes)
-        self.levels.flow.processed(index, timings.total, timings.inference)
-        self.levels.latency.add(self.now_s, timings.total, timings.inference)
-        self.statistics.processed(
-            result.level, timings, timings.total / 1e3, engine_runs=result.passes)
+        self.levels.frame_done(level, result, result.timings.total / 1e3)
         self._count(result)
         for sink in self.sinks:
             sink.result(self.now_s, result)
