@@ -66,7 +66,8 @@ def test_every_plain_encoding_gives_the_box_in_original_pixels(driver, encoding)
     assert box_of(message) == pytest.approx(BOX, abs=3)
     hypothesis = message.detections[0].results[0].hypothesis
     assert CLASSES[int(hypothesis.class_id)] == 'white'
-    assert hypothesis.score == pytest.approx(0.95, abs=0.01)
+    # On a very busy machine a lighter level may run.
+    assert any(hypothesis.score == pytest.approx(v, abs=0.01) for v in LEVEL_SCORE.values())
 
 
 def test_channel_order_is_told_by_the_encoding(driver):

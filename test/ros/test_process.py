@@ -18,6 +18,7 @@ from rclpy.lifecycle import TransitionCallbackReturn
 from rclpy.parameter import Parameter
 
 from uav_prune_perception.ros.perception_node import PerceptionNode
+from uav_prune_perception.ros.process import with_log_files_or_without
 
 pytestmark = pytest.mark.dds
 
@@ -44,20 +45,40 @@ def test_a_signal_while_it_is_imported_is_a_silent_end(number):
     assert (done.returncode, done.stdout, done.stderr) == (0, '', '')
 
 
+def test_a_wrong_command_line_is_said_in_words():
+    cases = [
+        (['--ros-args', '--params-file', '/nowhere.yaml'], 1, '/nowhere.yaml'),
+        (['--help'], 0, 'usage: perception_node --ros-args'),
+        (['/path/to/ladder'], 1, 'usage: perception_node --ros-args'),
+    ]
+    command = [sys.executable, '-m', 'uav_prune_perception.ros.start']
+    processes = [
+        subprocess.Popen([*command, *arguments], stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+        for arguments, _, _ in cases
+    ]
+    for process, (_, code, words) in zip(processes, cases, strict=True):
+        said = process.communicate(timeout=100)[0].decode()
+        assert process.returncode == code
+        assert words in said
+        assert '/project/' not in said
+        assert 'Traceback' not in said
+
+
 def test_without_a_place_for_log_files_it_starts_all_the_same(dds, tmp_path, monkeypatch):
-    for variable, folder in (('HOME', None), ('ROS_LOG_DIR', '/proc/nowhere')):
-        with monkeypatch.context() as patch:
-            patch.delenv('ROS_LOG_DIR', raising=False)
-            patch.delenv(variable, raising=False)
-            if folder:
-                patch.setenv(variable, folder)
-            node = NodeProcess('homeless', tmp_path / variable, policy__name='astrology')
-        # It comes as far as its parameters, and its own complaint is the only other line.
-        assert node.exit_code() == 1
-        lines = node.output().splitlines()
-        assert 'no log file' in lines[0]
-        assert 'astrology' in lines[1]
-        assert len(lines) == 2
+    monkeypatch.setenv('ROS_LOG_DIR', '/proc/nowhere')
+    node = NodeProcess('homeless', tmp_path / 'homeless.log', policy__name='astrology')
+    monkeypatch.delenv('ROS_LOG_DIR')
+    monkeypatch.delenv('ROS_HOME', raising=False)
+    arguments = ['perception_node']
+    assert with_log_files_or_without(arguments) == arguments
+    monkeypatch.delenv('HOME')
+    assert '--disable-external-lib-logs' in with_log_files_or_without(arguments)
+
+    # The process comes as far as its parameters, and its own complaint is the only other line.
+    assert node.exit_code() == 1
+    first, second = node.output().splitlines()
+    assert '/proc/nowhere cannot be written' in first
+    assert 'astrology' in second
 
 
 def test_configuring_again_and_again_leaves_nothing_behind(dds, ladder):

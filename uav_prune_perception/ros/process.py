@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import ctypes
 import os
+import re
 import signal
 import sys
 import threading
@@ -18,11 +19,20 @@ import rclpy
 import rclpy.logging
 from rclpy.exceptions import ParameterException
 from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
+from rclpy.impl.implementation_singleton import rclpy_implementation
 from rclpy.node import Node
 from rclpy.signals import SignalHandlerOptions
+from rclpy.utilities import remove_ros_args
 
 # glibc's mallopt parameters (malloc.h).
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3
+
+RCLError = rclpy_implementation.RCLError
+SOURCE_LINE = re.compile(r', at \S+:\d+')  # of rcl itself
+USAGE = """usage: perception_node --ros-args -p ladder.path:=FOLDER [-p NAME:=VALUE]
+It waits unconfigured; "ros2 lifecycle set /perception configure" and then "activate", or
+"ros2 launch uav_prune_perception perception.launch.py ladder:=FOLDER", which does both.
+Parameters: config/perception.yaml, or "ros2 param describe /perception NAME"."""
 
 _log = rclpy.logging.get_logger('perception_node')
 
@@ -82,12 +92,19 @@ def run(make_node: Callable[[threading.Event], Node], args: list[str] | None = N
     stop = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stop.set())
-    args = _with_log_files_or_without(sys.argv if args is None else args)
-    rclpy.init(args=args, signal_handler_options=SignalHandlerOptions.NO)
     try:
+        args = sys.argv if args is None else args
+        others = remove_ros_args(args)[1:]
+        if others:
+            print(USAGE)
+            return 0 if others[0] in ('-h', '--help') else 1
+        rclpy.init(
+            args=with_log_files_or_without(args), signal_handler_options=SignalHandlerOptions.NO
+        )
         node = make_node(stop)
-    except (ParameterException, ValueError) as error:
-        print(f'perception_node: {error}', file=sys.stderr)
+    except (ParameterException, RCLError, ValueError) as error:
+        reason = SOURCE_LINE.sub('', ' '.join(str(error).split()))
+        print(f'perception_node: {reason}', file=sys.stderr)
         rclpy.try_shutdown()
         return 1
     executor = SingleThreadedExecutor()
@@ -109,7 +126,7 @@ def run(make_node: Callable[[threading.Event], Node], args: list[str] | None = N
     return 1 if spinner.failed else 0
 
 
-def _with_log_files_or_without(args: list[str]) -> list[str]:
+def with_log_files_or_without(args: list[str]) -> list[str]:
     """The command line; without log files where there is no place for them.
 
     rcl would refuse to start on a read-only system. Its own choice of the folder is followed here.
