@@ -55,6 +55,7 @@ NETWORKS: dict[str, tuple[int, tuple[float, ...]]] = {
 OURS = (8, 16)
 MAX_CUT = 0.75  # of any layer, by latency
 BURST = 3
+SEARCH = 3  # trials of Torch-Pruning's ratio
 
 
 class OneOutput(nn.Module):
@@ -80,6 +81,7 @@ def main() -> None:
     parser.add_argument('--rounds', type=int, default=15)
     parser.add_argument('--folder', type=Path, help='where cuts are kept')
     parser.add_argument('--only-cut', action='store_true', help='measure nothing')
+    parser.add_argument('--most', type=int, default=10**6, help='make so many new cuts, and end')
     parser.add_argument('--json', type=Path)
     options = parser.parse_args()
     torch.set_num_threads(1)
@@ -88,7 +90,7 @@ def main() -> None:
     for name in options.networks:
         with contextlib.ExitStack() as stack:
             folder = options.folder or Path(stack.enter_context(tempfile.TemporaryDirectory()))
-            files, kept = cuts(name, folder)
+            files, kept = cuts(name, folder, options.most)
             if options.only_cut:
                 continue
             times = measured(files, zoo.build(name, NETWORKS[name][0]).example[0], options.rounds)
@@ -97,17 +99,19 @@ def main() -> None:
             options.json.write_text(json.dumps(rows, indent=1))
 
 
-def cuts(name: str, folder: Path) -> tuple[dict[str, Path], dict[str, float]]:
+def cuts(
+    name: str, folder: Path, most: int = 10**6
+) -> tuple[dict[str, Path], dict[str, float]]:
     """ONNX files of the dense network and its cuts, and their shares of the MACs, by title."""
     folder = folder / name.replace(':', '_')
     folder.mkdir(parents=True, exist_ok=True)
     network = zoo.build(name, NETWORKS[name][0])
     known = folder / 'kept.json'
     kept: dict[str, float] = json.loads(known.read_text()) if known.exists() else {}
-    dense = macs_of(network.factory(), network.example)
+    dense, made = macs_of(network.factory(), network.example), []
 
     def add(title: str, make: Callable[[], nn.Module | None]) -> None:
-        if title in kept or (model := make()) is None:
+        if title in kept or len(made) >= most or (model := make()) is None:
             return
         model = model if isinstance(model, OneOutput) else OneOutput(model)
         export_onnx(
@@ -115,13 +119,14 @@ def cuts(name: str, folder: Path) -> tuple[dict[str, Path], dict[str, float]]:
             input_name='x', output_name='y',
         )
         kept[title] = macs_of(model, network.example) / dense
+        made.append(title)
         known.write_text(json.dumps(kept, indent=1))
 
     add('dense', network.factory)
     for share in NETWORKS[name][1]:
         add(f'{share:.0%} TP', lambda share=share: torch_pruning(network, share, None))
         add(f'{share:.0%} TP by 8', lambda share=share: torch_pruning(network, share, 8))
-        asked = kept[f'{share:.0%} TP']
+        asked = kept.get(f'{share:.0%} TP', share)
         for step in OURS:
             add(f'{share:.0%} ours by {step}', lambda step=step, asked=asked: uniform(
                 network, asked, step))
@@ -170,17 +175,18 @@ def torch_pruning(network: zoo.Network, share: float, round_to: int | None) -> n
         return model.eval()
 
     dense = macs_of(network.factory(), network.example)
-    low, high = 0.0, 0.9
-    best: tuple[float, nn.Module] | None = None
-    for _ in range(5):
-        middle = (low + high) / 2
-        model = pruned(middle)
+    tried: list[tuple[float, float, nn.Module]] = []
+    ratio = 1 - share**0.5  # MACs go with the square of widths, roughly
+    for _ in range(SEARCH):
+        model = pruned(ratio)
         kept = macs_of(model, network.example) / dense
-        if best is None or abs(kept - share) < best[0]:
-            best = abs(kept - share), model
-        low, high = (middle, high) if kept > share else (low, middle)
-    assert best is not None
-    return best[1]
+        tried.append((ratio, kept, model))
+        if abs(kept - share) < 0.02 * share:
+            break
+        low = max((r for r, k, _ in tried if k > share), default=0.0)
+        high = min((r for r, k, _ in tried if k <= share), default=0.95)
+        ratio = min(high, max(low, 1 - (1 - ratio) * (share / kept) ** 0.5))
+    return min(tried, key=lambda item: abs(item[1] - share))[2]
 
 
 class SplitC2f(nn.Module):

@@ -169,7 +169,7 @@ def build_plan(
         if flag is None:
             raise EngineError(f'TensorRT {trt.__version__}: no {name} flag, {precision} needs it')
         config.set_flag(flag)
-    # A damaged file makes no cache; an empty one always does.
+    # Should a damaged file make no cache: an empty one always does.
     timing = (
         config.create_timing_cache(_content(timing_cache)) or config.create_timing_cache(b'')
     )
