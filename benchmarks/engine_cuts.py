@@ -81,6 +81,7 @@ def main() -> None:
     parser.add_argument('--rounds', type=int, default=15)
     parser.add_argument('--folder', type=Path, help='where cuts are kept')
     parser.add_argument('--only-cut', action='store_true', help='measure nothing')
+    parser.add_argument('--ours', action='store_true', help='without Torch-Pruning')
     parser.add_argument('--most', type=int, default=10**6, help='make so many new cuts, and end')
     parser.add_argument('--json', type=Path)
     options = parser.parse_args()
@@ -90,7 +91,7 @@ def main() -> None:
     for name in options.networks:
         with contextlib.ExitStack() as stack:
             folder = options.folder or Path(stack.enter_context(tempfile.TemporaryDirectory()))
-            files, kept = cuts(name, folder, options.most)
+            files, kept = cuts(name, folder, options.most, rival=not options.ours)
             if options.only_cut:
                 continue
             times = measured(files, zoo.build(name, NETWORKS[name][0]).example[0], options.rounds)
@@ -100,7 +101,7 @@ def main() -> None:
 
 
 def cuts(
-    name: str, folder: Path, most: int = 10**6
+    name: str, folder: Path, most: int = 10**6, *, rival: bool = True
 ) -> tuple[dict[str, Path], dict[str, float]]:
     """ONNX files of the dense network and its cuts, and their shares of the MACs, by title."""
     folder = folder / name.replace(':', '_')
@@ -122,27 +123,37 @@ def cuts(
         made.append(title)
         known.write_text(json.dumps(kept, indent=1))
 
+    has_c2f = any(type(module).__name__ == 'C2f' for module in network.factory().modules())
     add('dense', network.factory)
     for share in NETWORKS[name][1]:
-        add(f'{share:.0%} TP', lambda share=share: torch_pruning(network, share, None))
-        add(f'{share:.0%} TP by 8', lambda share=share: torch_pruning(network, share, 8))
+        if rival:
+            add(f'{share:.0%} TP', lambda share=share: torch_pruning(network, share, None))
+            add(f'{share:.0%} TP by 8', lambda share=share: torch_pruning(network, share, 8))
         asked = kept.get(f'{share:.0%} TP', share)
         for step in OURS:
             add(f'{share:.0%} ours by {step}', lambda step=step, asked=asked: uniform(
-                network, asked, step))
-        add(f'{share:.0%} ours latency', lambda asked=asked: by_latency(network, asked))
+                network.factory(), network, asked, step))
+        add(f'{share:.0%} ours latency', lambda asked=asked: by_latency(
+            network.factory(), network, asked))
+        if has_c2f:
+            add(f'{share:.0%} ours split 8', lambda asked=asked: uniform(
+                with_split_c2f(network.factory()), network, asked, 8))
+            add(f'{share:.0%} ours split lat', lambda asked=asked: by_latency(
+                with_split_c2f(network.factory()), network, asked))
     return {title: folder / f'{title}.onnx' for title in kept}, kept
 
 
-def uniform(network: zoo.Network, kept: float, step: int) -> nn.Module | None:
+def uniform(
+    model: nn.Module, network: zoo.Network, kept: float, step: int
+) -> nn.Module | None:
     """The same share of every layer gone."""
-    cut = cut_network(OneOutput(network.factory()).eval(), network.example[0], kept, step)
+    cut = cut_network(OneOutput(model).eval(), network.example[0], kept, step)
     return cut[0] if cut else None
 
 
-def by_latency(network: zoo.Network, kept: float) -> nn.Module:
+def by_latency(model: nn.Module, network: zoo.Network, kept: float) -> nn.Module:
     """Channels gone where the least magnitude is lost for each foreseen millisecond."""
-    model, picture = OneOutput(network.factory()).eval(), network.example[0]
+    model, picture = OneOutput(model).eval(), network.example[0]
     graph = ChannelGraph.trace(model, picture)
     full = graph.cost().macs
     budget = Budget('macs', kept * full, full, lambda keep: graph.cost(keep).macs)

@@ -60,6 +60,7 @@ def main() -> None:
     parser.add_argument('--epochs', type=int, default=0)
     parser.add_argument('--seeds', type=int, nargs='+', default=[0])
     parser.add_argument('--allocations', nargs='+', default=list(ALLOCATIONS))
+    parser.add_argument('--round-to', type=int, default=4)
     parser.add_argument('--rounds', type=int, default=40)
     parser.add_argument('--json', type=Path)
     options = parser.parse_args()
@@ -74,7 +75,9 @@ def main() -> None:
 
 def made(allocation: str, seed: int, options: argparse.Namespace) -> Ladder:
     """The ladder of one allocation, from an earlier run where there is one."""
-    name = f'r{options.depth}_{allocation}_{seed}_{options.epochs}'
+    kept = '-'.join(f'{share:.0%}' for share in options.kept) if allocation != DENSE else ''
+    name = f'r{options.depth}_{allocation}_{seed}_{options.epochs}_{options.round_to}{kept}'
+    name = name.replace('%', '')
     folder = options.work / name
     if folder.exists():
         return open_ladder(folder)
@@ -92,7 +95,7 @@ def recipe_of(allocation: str, seed: int, options: argparse.Namespace) -> dict[s
             {'kept_macs': share, 'name': f'{share:.0%}'.rstrip('%')} for share in options.kept
         ]
     return {
-        'name': 'latency_driven', 'seed': seed,
+        'name': f'{allocation}_driven', 'seed': seed,
         'data': {'kind': 'cifar10', 'root': str(options.data / 'cifar10'), 'val': 1000,
                  'augmentation': {'kind': 'crop_flip'}},
         'network': {
@@ -103,7 +106,8 @@ def recipe_of(allocation: str, seed: int, options: argparse.Namespace) -> dict[s
         'prune': {
             'method': 'taylor', 'options': {'batches': 8, 'batch_size': 64},
             'allocation': None if allocation == DENSE else allocation, 'reconstruct': True,
-            'from': 'dense', 'round_to': 8, 'min_channels': 8, 'levels': levels,
+            'from': 'dense', 'round_to': options.round_to, 'min_channels': options.round_to,
+            'levels': levels,
         },
         'finetune': {
             'epochs': options.epochs, 'batch_size': 64, 'optimizer': 'sgd', 'lr': 0.01,
