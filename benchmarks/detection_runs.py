@@ -21,10 +21,13 @@ from uav_prune_perception.datasets.detection_set import DetectionSet, DetectionS
 from uav_prune_perception.ladder import Accuracy
 from uav_prune_perception.ladder.durable import replacing
 from uav_prune_perception.networks.registry import build_network
+from uav_prune_perception.networks.weights import load_weights, read_weights
 from uav_prune_perception.training.detection_task import DetectionTask
 from uav_prune_perception.training.fit import FitOptions, fit
 from uav_prune_perception.training.task import LearningTask, Predict
 from uav_prune_perception.training.task_factory import make_task
+
+STEM, HEAD = 'model.0.conv.weight', 'model.24.m.'
 
 
 class MeteredDetection(Metered, DetectionTask):
@@ -45,6 +48,7 @@ class DetectionBench(Bench):
         self, setting: DetectionSetting, problem: Problem, data_root: Path, work: Path
     ) -> None:
         self.setting, self.problem, self.work = setting, problem, work
+        self.data_root = data_root
         self.data = {**problem.data, 'root': str(data_root / problem.data['root'])}
         self.options = dict(problem.network)
         self._base = _with_small_val(make_task(self.data), setting.val_limit)
@@ -57,7 +61,7 @@ class DetectionBench(Bench):
         assert isinstance(base, DetectionTask)
         task = MeteredDetection(
             base.data, base.augmentation, base.loss_options, base.teacher_weight,
-            base.size_limits,
+            base.size_limits, mean=base.input.mean, std=base.input.std,
         )
         task.steps = self.setting.steps
         task.test_reads.limit = 1
@@ -94,20 +98,39 @@ class DetectionBench(Bench):
 
     def _trained(self) -> Path:
         """Where the dense network lies; trained here, once, where it does not yet."""
-        path = self.work / f'{self.problem.name}_{self.setting.name}.safetensors'.replace(' ', '_')
+        name = f'{self.problem.name}_{self.setting.name}'.replace(' ', '_').replace(',', '')
+        path = self.work / f'{name}.safetensors'
         with alone(path.with_suffix('.lock')):
             if not path.is_file():
                 setting = self.setting
                 torch.manual_seed(0)
                 model = self._fresh()
+                if setting.start:
+                    start_from_coco(model, self.data_root / setting.start, self._base.classes)
                 options = FitOptions(
-                    epochs=self.problem.dense_epochs, batch_size=setting.batch_size, lr=3e-3,
+                    epochs=self.problem.dense_epochs, batch_size=setting.batch_size,
+                    lr=setting.lr if setting.start else 3e-3,
                     device=setting.device, amp=setting.amp,
                 )
                 fit(model, self._base, options, checkpoint=path.with_suffix('.ckpt'))
                 with replacing(path) as temporary:
                     save_file(model.to('cpu').state_dict(), temporary)
         return path
+
+
+COCO = {'Person': 0, 'Bicycle': 1, 'Car': 2, 'OtherVehicle': 7}  # the last is COCO's truck
+
+
+def start_from_coco(model: nn.Module, path: Path, classes: tuple[str, ...]) -> None:
+    """Weights of COCO and RGB for ours and grey: rows of the head picked, the stem summed."""
+    weights = {key: value.float() for key, value in read_weights(path).items()}
+    if model.state_dict()[STEM].shape[1] == 1:
+        weights[STEM] = weights[STEM].sum(dim=1, keepdim=True)
+    rows = torch.tensor([0, 1, 2, 3, 4, *(5 + COCO[name] for name in classes)])
+    for key in [key for key in weights if key.startswith(HEAD)]:
+        value = weights[key]
+        weights[key] = value.reshape(3, 85, *value.shape[1:])[:, rows].flatten(0, 1)
+    load_weights(model, weights)
 
 
 def _with_small_val(task: LearningTask, limit: int | None) -> DetectionTask:
