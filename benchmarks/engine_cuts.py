@@ -46,7 +46,7 @@ from uav_prune_perception.onboard.telemetry.machine import device_name
 NETWORKS: dict[str, tuple[int, tuple[float, ...]]] = {
     'tv:resnet18': (224, (0.5, 0.3)),
     'tv:resnet50': (224, (0.5, 0.3)),
-    'tv:vgg16_bn': (128, (0.5, 0.3)),
+    'tv:vgg16_bn': (224, (0.5, 0.3)),
     'head:ssd300_vgg16': (300, (0.5, 0.3)),
     'tv:mobilenet_v2': (224, (0.5, 0.28)),
     'yolo:yolov8n': (320, (0.5, 0.26)),
