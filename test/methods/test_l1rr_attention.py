@@ -30,6 +30,7 @@ from uav_prune_perception.methods.l1rr.target_masks import (
 from uav_prune_perception.networks.aerial_detector import AerialDetector
 from uav_prune_perception.networks.resnet_cifar import CifarResNet
 from uav_prune_perception.networks.yolo import YoloDetector
+from uav_prune_perception.networks.yolov5 import Yolov5
 from uav_prune_perception.training.detection_task import classes_in_turn
 
 
@@ -109,6 +110,13 @@ def test_both_branches_of_a_head_are_levels() -> None:
     example = torch.randn(1, 3, 64, 64)
     levels = find_levels(model, ChannelGraph.trace(model, example), example)
     assert {f'heads.{i}.{kind}.1' for i in (0, 1) for kind in ('box', 'score')} <= set(levels)
+
+
+def test_sliced_outputs_are_no_levels_but_what_they_are_made_from() -> None:
+    model = shaken(Yolov5(2, width=0.125))
+    example = torch.randn(1, 3, 64, 64)
+    levels = find_levels(model, ChannelGraph.trace(model, example), example)
+    assert levels == ['model.17', 'model.20', 'model.23']  # P3, P4, P5
 
 
 def test_class_activation_finds_the_corner_that_decides() -> None:

@@ -39,11 +39,26 @@ def find_levels(
     Raises:
         MethodError: the network makes no feature maps.
     """
+    outputs = [frozen.name for frozen in graph.frozen if 'output' in frozen.reason]
+    whole = {frozen.name for frozen in graph.frozen}
+    cells = _last_maps(model, outputs, example, count)
+    # A raw output that is sliced is frozen for another reason; what it is made from is the level
+    while raw := [path for path in cells if path in whole and path not in outputs]:
+        outputs += raw
+        cells = _last_maps(model, outputs, example, count)
+    if not cells:
+        raise MethodError(f'{type(model).__name__} makes no feature maps to compare')
+    return sorted(cells, key=lambda path: -cells[path])
+
+
+def _last_maps(
+    model: nn.Module, outputs: Sequence[str], example: Tensor, count: int
+) -> dict[str, int]:
+    """Cells of the last map of each resolution and of what outputs are made from, by module."""
     last: dict[tuple[int, int], str] = {}
     made: dict[int, tuple[str, int]] = {}  # by the tensor's id: module, cells
     kept: list[Tensor] = []  # an id is unique only while its tensor lives
     read: dict[str, int] = {}
-    outputs = [frozen.name for frozen in graph.frozen if 'output' in frozen.reason]
     ends = _around(outputs)
 
     def note(path: str) -> Any:
@@ -75,10 +90,7 @@ def find_levels(
         for handle in handles:
             handle.remove()
     sizes = sorted(last, key=lambda size: size[0] * size[1])[:count]
-    if not sizes:
-        raise MethodError(f'{type(model).__name__} makes no feature maps to compare')
-    cells = {last[size]: size[0] * size[1] for size in sizes} | read
-    return sorted(cells, key=lambda path: -cells[path])
+    return {last[size]: size[0] * size[1] for size in sizes} | read
 
 
 def _around(paths: Sequence[str]) -> set[str]:
