@@ -58,6 +58,7 @@ def test_a_detector_is_pruned_as_it_comes(tmp_path):
     result = prune(model, (IMAGES,))
     assert type(result.model) is Detector
     assert result.report.max_error < 1e-9
+    assert 'traced and counted: backbone, towers.0, scores, towers.1' in str(result.report)
     assert result.model.backbone[0][0].out_channels == 8
     assert result.model.towers[0][0].out_channels == 10
     assert result.model.second[0].out_features == 16

@@ -54,6 +54,7 @@ class Exported:
         forward: what ran in place of the model's own forward, if anything: the user's, or the
             replay of the parts that can be traced (see `parts`); it takes ``example``.
         whole: positional example inputs for the model's own forward, if only parts were traced.
+        parts: paths of those parts, in call order.
     """
 
     graph_module: GraphModule
@@ -65,6 +66,7 @@ class Exported:
     baked: tuple[str, ...] = ()
     forward: Forward | None = None
     whole: tuple[Any, ...] | None = None
+    parts: tuple[str, ...] = ()
 
     @property
     def arguments(self) -> list[Any]:
@@ -181,7 +183,8 @@ def _export_parts(model: nn.Module, example: tuple[Any, ...], dtype: torch.dtype
     forward = parts.forward
     private = private_copy(model, dtype, forward)
     exported = _export(private, parts.given, dtype)
-    return dataclasses.replace(exported, forward=forward, whole=example)
+    paths = tuple(dict.fromkeys(call.path for call in parts.calls))
+    return dataclasses.replace(exported, forward=forward, whole=example, parts=paths)
 
 
 def _export(model: nn.Module, example: tuple[Any, ...], dtype: torch.dtype) -> Exported:

@@ -29,6 +29,7 @@ class PruneReport:
         channels: channels of producers that could be cut, and all of them.
         frozen: what stayed whole, with reasons.
         max_error: largest difference to the masked dense network, relative to its output.
+        parts: the modules that were traced, where the whole cannot be; costs are theirs.
     """
 
     dense: Cost
@@ -36,6 +37,7 @@ class PruneReport:
     channels: tuple[int, int]
     frozen: tuple[Frozen, ...]
     max_error: float
+    parts: tuple[str, ...] = ()
 
     def __str__(self) -> str:
         free, total = self.channels
@@ -44,6 +46,10 @@ class PruneReport:
             f'compact  {self.compact}  ({1 - self.compact.macs / self.dense.macs:.0%} fewer MACs)',
             f'{free} of {total} channels could be cut; max relative error {self.max_error:.1e}',
         ]
+        if self.parts:
+            lines.append(
+                f'traced and counted: {", ".join(self.parts)}; the code around them is left alone'
+            )
         return '\n'.join(lines + [f'  {line}' for line in by_reason(self.frozen)])
 
 
@@ -119,7 +125,8 @@ def prune(  # noqa: PLR0917 (issue 3 fixes this order)
         )
     graph.run_whole(small)
     report = PruneReport(
-        graph.cost(), graph.cost(chosen), graph.channels, tuple(graph.frozen), error
+        graph.cost(), graph.cost(chosen), graph.channels, tuple(graph.frozen), error,
+        graph.exported.parts,
     )
     return PruneResult(small, plan, report, graph)
 
