@@ -166,7 +166,7 @@ SETTINGS = {
 THIRD = 'a third of the budget is sparse training'
 MASKS = 'the budget is training with masks, from the trained network'
 SEARCH = {'particles': 8, 'cycles': 3, 'pictures': 256}
-LONG = ('gpu', 'gpu_full')
+LONG = ('smoke', 'gpu', 'gpu_full')
 CONTENDERS = (
     Contender('recommended', 'ours', 'acp', SEARCH, parts={'search': 0.0}, distil=True,
               note='ACP budgeted, distilled; search without training on top'),

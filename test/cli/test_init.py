@@ -24,6 +24,10 @@ def test_a_recipe_of_every_method_is_complete(tmp_path, method):
     recipe = load_recipe(path)
     assert (recipe.name, recipe.prune.method) == ('mine', method)
     make_method(recipe)  # raises where a section is missing or not used
+    if recipe.sparse is not None:
+        assert recipe.prune.options['strength'] == 0.01, 'ten epochs need more than papers give'
+    if recipe.search is not None:
+        assert recipe.search.epochs == 0, 'ninety candidates are not trained unasked'
 
 
 def test_flags_say_everything_and_the_data_loads(tmp_path, capsys):
@@ -42,6 +46,8 @@ def test_flags_say_everything_and_the_data_loads(tmp_path, capsys):
     assert recipe.train.epochs == 0
     assert str(recipe.network.weights) == 'old.pt'
     assert [level.share for level in recipe.prune.levels] == [1.0, 0.5]
+    assert recipe.finetune is not None
+    assert recipe.finetune.distil, 'the dense network teaches'
     task = make_task(recipe.data)
     assert (task.kind, task.classes) == ('classification', ('field', 'water'))
     assert (task.input.width, task.input.height, task.input.channels) == (32, 24, 1)
