@@ -195,6 +195,13 @@ def test_nothing_half_written_is_left_when_a_replay_fails(ladder, tmp_path, caps
     assert sorted(path.name for path in tmp_path.iterdir()) == ['pictures']
 
 
+def test_the_precision_that_is_asked_for_flies(ladder, tmp_path, capsys):
+    write_bag(tmp_path / 'bag')
+    source = ['--source', str(tmp_path / 'bag')]
+    assert main(['replay', str(ladder.folder), *source, '--precision', 'int8']) == 1
+    assert 'no int8 variant' in capsys.readouterr().err.splitlines()[-1]
+
+
 @pytest.mark.parametrize(
     ('arguments', 'words'),
     [

@@ -183,6 +183,14 @@ def _add_replay(
     )
     replay.add_argument('--tile-overlap', type=float, default=0.2, metavar='SHARE', help='(0.2)')
     replay.add_argument('--threads', type=int, default=1, help='of the engine (1)')
+    replay.add_argument(
+        '--engine', choices=('auto', 'onnxruntime', 'tensorrt'), default='auto',
+        help='which flies (auto: TensorRT where its plans are there)',
+    )
+    replay.add_argument(
+        '--precision', choices=('auto', 'fp32', 'fp16', 'int8', 'int8_symmetric'),
+        default='fp32', help="of the levels' files (fp32)",
+    )
     replay.add_argument('--limit', type=int, metavar='N', help='end after N pictures')
     replay.add_argument('--video', type=Path, metavar='OUT.mp4', help='write an annotated video')
     replay.add_argument(

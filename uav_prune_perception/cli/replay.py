@@ -65,7 +65,8 @@ def _settings(options: argparse.Namespace, ladder: Ladder) -> PipelineOptions:
         raise ReplayError(f'--classes: the ladder has no "{unknown[0]}"; there are {known}')
     try:
         settings = PipelineOptions(
-            threads=options.threads, score_threshold=options.score_threshold,
+            threads=options.threads, engine=options.engine, precision=options.precision,
+            score_threshold=options.score_threshold,
             class_filter=tuple(options.classes or ()),
             class_thresholds=class_thresholds(options.class_threshold, '--class-threshold'),
             class_aware_nms={'class_aware': True, 'agnostic': False}.get(options.nms),

@@ -89,7 +89,10 @@ class _Player:
             profiled=profiled_costs(ladder, options.device or device_name()),
             clock=lambda: self.now_s,
         )
-        self.bank = LevelBank(ladder, choose_engines(ladder, threads=options.threads))
+        self.bank = LevelBank(ladder, choose_engines(
+            ladder, engine=options.engine, precision=options.precision, threads=options.threads,
+            cuda_graph=options.cuda_graph,
+        ))
         self.decoder, self.tiling = Decoder(ladder, options), options.tiling
         self.summary = Replayed('')
         self._ticked_s = 0.0
