@@ -191,7 +191,8 @@ def build(name: str, size: int | None = None) -> Network:
 
     generator = torch.Generator().manual_seed(0)
     size = size or ALL.get(name, 64)
-    shape = (1, 3, 8, size, size) if library == 'video' else (1, 3, size, size)
+    frames = 16 if short == 's3d' else 8  # S3D halves them three times and then averages two
+    shape = (1, 3, frames, size, size) if library == 'video' else (1, 3, size, size)
     x = torch.randn(shape, generator=generator)
     return Network(factory, ([x[0].sigmoid()],) if library == 'det' else (x,))
 

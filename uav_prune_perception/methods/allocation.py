@@ -8,12 +8,20 @@ import dataclasses
 import itertools
 import math
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
 
-from .interfaces import Bounds, Budget, Keep, LevelContext, MethodError, Scores
+from .interfaces import (
+    Bounds,
+    Budget,
+    Keep,
+    LevelContext,
+    MethodError,
+    RatioAllocator,
+    Scores,
+)
 
 TOLERANCE = 0.01  # of the target, the promise
 GOOD_ENOUGH = 0.001  # of the target, where the search stops
@@ -73,12 +81,17 @@ class Uniform:
 
 
 @dataclass(frozen=True)
-class InnerUniform:
-    """The same share of every inner group stays; residual streams stay whole where that suffices.
+class InnerFirst:
+    """Another allocator on the inner groups alone; residual streams stay whole where that suffices.
 
     A stream (a group with several producers) is read by every block behind it. What a budget
-    cannot get from inside the branches is taken from all groups alike.
+    cannot get from inside the branches is taken from all groups by the same allocator.
+
+    Attributes:
+        allocator: such as `Uniform` or `GlobalThreshold`.
     """
+
+    allocator: RatioAllocator = field(default_factory=Uniform)
 
     def allocate(self, scores: Scores, budget: Budget, context: LevelContext) -> Keep:
         """See `RatioAllocator`."""
@@ -88,11 +101,11 @@ class InnerUniform:
             for name, bounds in context.bounds.items()
         }
         try:
-            return Uniform().allocate(
+            return self.allocator.allocate(
                 scores, budget, dataclasses.replace(context, bounds=whole)
             )
         except MethodError:
-            return Uniform().allocate(scores, budget, context)
+            return self.allocator.allocate(scores, budget, context)
 
 
 class Ranking:

@@ -16,7 +16,7 @@ from pydantic import BaseModel, ValidationError, create_model
 
 from .acp.method import acp
 from .adasp import adasp, asfp, sfp
-from .allocation import GlobalThreshold, InnerUniform, Uniform
+from .allocation import GlobalThreshold, InnerFirst, Uniform
 from .cost_greedy import CostGreedy
 from .daar.method import daar
 from .fpgm import GeometricMedian
@@ -55,7 +55,8 @@ METHODS: dict[str, Factory] = {
 }
 ALLOCATORS: dict[str, Callable[[], RatioAllocator]] = {
     'global': GlobalThreshold,
-    'inner': InnerUniform,
+    'inner': InnerFirst,
+    'inner_global': lambda: InnerFirst(GlobalThreshold()),
     'latency': lambda: CostGreedy('latency'),
     'macs': lambda: CostGreedy('macs'),
     'uniform': Uniform,
