@@ -73,7 +73,8 @@ def test_the_node_publishes_what_torch_computes(dds: None, tmp_path: Path):
         def more_runs_than_pictures() -> bool:
             """Of pictures that came after the node had taken the change in (0.1 s)."""
             assert driver.detect(picture(), 'rgb8').detections
-            last = {item.key: item.value for item in driver.stats[-1].values} if driver.stats else {}
+            values = driver.stats[-1].values if driver.stats else []
+            last = {item.key: item.value for item in values}
             return int(last.get('engine_runs', 0)) > int(last.get('processed', 0)) + 2
 
         driver.wait_until(more_runs_than_pictures, 'engine_runs in ~/stats')

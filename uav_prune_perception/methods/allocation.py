@@ -82,7 +82,7 @@ class Uniform:
 
 @dataclass(frozen=True)
 class InnerFirst:
-    """Another allocator on the inner groups alone; residual streams stay whole where that suffices.
+    """Another allocator on the inner groups; residual streams stay whole where that suffices.
 
     A stream (a group with several producers) is read by every block behind it. What a budget
     cannot get from inside the branches is taken from all groups by the same allocator.
