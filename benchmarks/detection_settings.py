@@ -68,7 +68,7 @@ V5N = Problem(
     'HIT-UAV 256x192, YOLOv5n shape',
     {'kind': 'hit_uav', 'root': 'hit_uav', 'width': 256, 'height': 192, 'mean': 0, 'std': 1,
      'size_limits': [12.8, 38.4]},
-    {'name': 'yolov5', 'options': {'size': 'n'}}, 2,
+    {'name': 'yolov5', 'options': {'size': 'n'}}, 6,
     tuple(f'model.24.m.{index}' for index in range(3)),
 )
 SMALL = {'width': 0.125, 'strides': [8, 16]}
@@ -79,7 +79,7 @@ SETTINGS = {
         batch_size=2, lr=1e-3, seeds=1, goals=(Goal('macs', 0.5), Goal('params', 0.6)),
     ),
     'cpu': DetectionSetting(
-        'cpu', (V5N,), epochs=6, steps=10, batch_size=16, lr=1.5e-3, val_limit=64,
+        'cpu', (V5N,), epochs=6, steps=20, batch_size=16, lr=1.5e-3, val_limit=64,
         start='weights/yolov5n_coco.safetensors',
     ),
     # Written without a GPU at hand; hours, resumable.
