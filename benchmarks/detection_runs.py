@@ -12,20 +12,15 @@ import torch
 from detection_settings import DetectionSetting, Goal
 from methods_rivals import TorchPruner
 from methods_runs import Bench, Metered
-from methods_settings import Problem
-from resumable import alone
-from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from uav_prune_perception.datasets.detection_set import DetectionSet, DetectionSplit
 from uav_prune_perception.ladder import Accuracy
-from uav_prune_perception.ladder.durable import replacing
 from uav_prune_perception.networks.registry import build_network
 from uav_prune_perception.networks.weights import load_weights, read_weights
 from uav_prune_perception.training.detection_task import DetectionTask
 from uav_prune_perception.training.fit import FitOptions, fit
 from uav_prune_perception.training.task import LearningTask, Predict
-from uav_prune_perception.training.task_factory import make_task
 
 STEM, HEAD = 'model.0.conv.weight', 'model.24.m.'
 
@@ -44,21 +39,25 @@ class DetectionBench(Bench):
     setting: DetectionSetting
     rival_steps = 60  # each takes seconds here
 
-    def __init__(
-        self, setting: DetectionSetting, problem: Problem, data_root: Path, work: Path
-    ) -> None:
-        self.setting, self.problem, self.work = setting, problem, work
-        self.data_root = data_root
-        self.data = {**problem.data, 'root': str(data_root / problem.data['root'])}
-        self.options = dict(problem.network)
-        self._base = _with_small_val(make_task(self.data), setting.val_limit)
-        self._template = self._base  # type: ignore[assignment]
-        self._meter = self._dense = None
+    def with_small_val(self, task: LearningTask) -> DetectionTask:
+        """The task with a part of val, spread evenly; nothing is chosen by it here."""
+        assert isinstance(task, DetectionTask)
+        limit, val = self.setting.val_limit, task.data.split('val')
+        if limit is None or len(val) <= limit:
+            return task
+        at = np.linspace(0, len(val) - 1, limit).round().astype(int)
+        small = DetectionSplit(val.images[at], *(
+            [rows[i] for i in at] for rows in (val.boxes, val.labels, val.ignore)
+        ))
+        whole, task.data = task.data, DetectionSet(
+            task.data.classes, lambda name: small if name == 'val' else whole.split(name),
+            task.data.sha256,
+        )
+        return task
 
     def task(self) -> Any:
         """A fresh count over the same pictures."""
-        base = self._base
-        assert isinstance(base, DetectionTask)
+        base = self._template
         task = MeteredDetection(
             base.data, base.augmentation, base.loss_options, base.teacher_weight,
             base.size_limits, mean=base.input.mean, std=base.input.std,
@@ -90,32 +89,25 @@ class DetectionBench(Bench):
         }
 
     def _fresh(self) -> nn.Module:
-        options, task = self.problem.network['options'], self._base
+        options, task = self.problem.network['options'], self._template
         return build_network(
             self.problem.network['name'], classes=len(task.classes),
             channels=len(task.input.mean), **options,
         ).eval()
 
-    def _trained(self) -> Path:
-        """Where the dense network lies; trained here, once, where it does not yet."""
-        name = f'{self.problem.name}_{self.setting.name}'.replace(' ', '_').replace(',', '')
-        path = self.work / f'{name}.safetensors'
-        with alone(path.with_suffix('.lock')):
-            if not path.is_file():
-                setting = self.setting
-                torch.manual_seed(0)
-                model = self._fresh()
-                if setting.start:
-                    start_from_coco(model, self.data_root / setting.start, self._base.classes)
-                options = FitOptions(
-                    epochs=self.problem.dense_epochs, batch_size=setting.batch_size,
-                    lr=setting.lr if setting.start else 3e-3,
-                    device=setting.device, amp=setting.amp,
-                )
-                fit(model, self._base, options, checkpoint=path.with_suffix('.ckpt'))
-                with replacing(path) as temporary:
-                    save_file(model.to('cpu').state_dict(), temporary)
-        return path
+    def _dense_name(self) -> str:
+        name = f'{self.problem.name}_{self.setting.name}'
+        return name.replace(' ', '_').replace(',', '')
+
+    def _learn(self, model: nn.Module, path: Path) -> None:
+        setting = self.setting
+        if setting.start:
+            start_from_coco(model, self.data_root / setting.start, self._template.classes)
+        options = FitOptions(
+            epochs=self.problem.dense_epochs, batch_size=setting.batch_size,
+            lr=setting.lr if setting.start else 3e-3, device=setting.device, amp=setting.amp,
+        )
+        fit(model, self._template, options, checkpoint=path.with_suffix('.ckpt'))
 
 
 COCO = {'Person': 0, 'Bicycle': 1, 'Car': 2, 'OtherVehicle': 7}  # the last is COCO's truck
@@ -131,23 +123,6 @@ def start_from_coco(model: nn.Module, path: Path, classes: tuple[str, ...]) -> N
         value = weights[key]
         weights[key] = value.reshape(3, 85, *value.shape[1:])[:, rows].flatten(0, 1)
     load_weights(model, weights)
-
-
-def _with_small_val(task: LearningTask, limit: int | None) -> DetectionTask:
-    """The task with a part of val, spread evenly; nothing is chosen by it here."""
-    assert isinstance(task, DetectionTask)
-    val = task.data.split('val')
-    if limit is None or len(val) <= limit:
-        return task
-    at = np.linspace(0, len(val) - 1, limit).round().astype(int)
-    small = DetectionSplit(
-        val.images[at], *([rows[i] for i in at] for rows in (val.boxes, val.labels, val.ignore))
-    )
-    whole, task.data = task.data, DetectionSet(
-        task.data.classes, lambda name: small if name == 'val' else whole.split(name),
-        task.data.sha256,
-    )
-    return task
 
 
 def params_of(model: nn.Module, example: Tensor) -> int:

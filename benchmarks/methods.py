@@ -14,21 +14,16 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+import functools
 import itertools
 import sys
-import time
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
-import torch
-from methods_rivals import available
 from methods_runs import Bench
-from methods_settings import CONTENDERS, SETTINGS, Contender, Problem, Setting
+from methods_settings import CONTENDERS, SETTINGS, Contender, Problem, Setting, about, runnable
 from methods_tables import plot, tables
-from resumable import append, arguments, claimed, commit, machine, read_rows, spread
-
-from uav_prune_perception.methods.registry import ALLOCATORS, method_factories
+from resumable import arguments, conduct, finish_runs, given, machine, measured_row
 
 
 @dataclasses.dataclass(frozen=True)
@@ -51,64 +46,36 @@ def main() -> int:
     options = _arguments()
     setting = _setting(options)
     lines = options.out / f'methods_{setting.name}.jsonl'
-    options.out.mkdir(parents=True, exist_ok=True)
-    if not options.tables:
-        if options.workers > 1:
-            spread(options.workers)
-        else:
-            _work(setting, _contenders(options.only, setting), lines, options)
-    rows = read_rows(lines)
-    text = tables(rows, setting.name)
-    lines.with_suffix('.md').write_text(text, encoding='utf-8')
-    plot(rows, lines.with_suffix('.png'))
-    print(text, end='')
+
+    def work() -> None:
+        @functools.cache
+        def bench(problem: str) -> Bench:
+            """Made when the first run of its problem is missing."""
+            (found,) = (one for one in setting.problems if one.name == problem)
+            return Bench(setting, found, options.data, options.work)
+
+        contenders = runnable(CONTENDERS, options.only, setting)
+        finish_runs(
+            _runs(setting, contenders),
+            lambda run: _row(setting, run, bench(run.problem.name)),
+            lines, options, setting.minutes,
+        )
+
+    conduct(options, lines, work, lambda rows: tables(rows, setting.name), plot)
     return 0
 
 
-def _work(
-    setting: Setting, contenders: list[Contender], lines: Path, options: argparse.Namespace
-) -> None:
-    options.work.mkdir(parents=True, exist_ok=True)
-    benches: dict[str, Bench] = {}
-    until = time.monotonic() + 60 * setting.minutes if setting.minutes else float('inf')
-    for run in _runs(setting, contenders):
-        if time.monotonic() > until:
-            print(f'{setting.minutes:g} minutes are over', flush=True)
-            return
-        with claimed(run.key, options.work) as mine:
-            rows = read_rows(lines)
-            done = {row['key'] for row in rows if not options.retry or 'error' not in row}
-            if not mine or run.key in done:
-                continue
-            name = run.problem.name
-            if name not in benches:
-                benches[name] = Bench(setting, run.problem, options.data, options.work)
-            append(lines, _row(setting, run, benches[name]))
-
-
 def _row(setting: Setting, run: Run, bench: Bench) -> dict[str, Any]:
-    began = time.monotonic()
-    row: dict[str, Any] = {
-        'key': run.key, 'setting': setting.name, 'machine': machine(setting.device),
-        'problem': run.problem.name, 'cut': run.cut, 'seed': run.seed,
-        'name': run.contender.name if run.contender else 'dense',
-        'origin': run.contender.origin if run.contender else 'dense',
-        'note': run.contender.note if run.contender else '',
-        'budget': setting.epochs * (setting.steps or 0), 'epochs': setting.epochs,
-        'batch_size': setting.batch_size, 'torch': torch.__version__, 'commit': commit(),
+    row = {
+        **about(setting, run.contender, run.key, run.seed),
+        'problem': run.problem.name, 'cut': run.cut,
     }
-    if run.contender is not None:
+    if run.contender is None:
+        measure = bench.dense
+    else:
         row['recipe'] = run.contender.recipe
-    try:
-        if run.contender is None:
-            row.update(bench.dense())
-        else:
-            row.update(bench.run(run.contender, run.cut, run.seed))
-        said = f'{row["top1"]:.2%}'
-    except (ValueError, RuntimeError) as error:
-        row['error'] = said = ' '.join(str(error).split())[:300] or type(error).__name__
-    print(f'{run.key}: {said} ({time.monotonic() - began:.0f} s)', flush=True)
-    return row
+        measure = functools.partial(bench.run, run.contender, run.cut, run.seed)
+    return measured_row(row, measure, lambda row: f'{row["top1"]:.2%}')
 
 
 def _runs(setting: Setting, contenders: list[Contender]) -> Iterator[Run]:
@@ -123,36 +90,8 @@ def _runs(setting: Setting, contenders: list[Contender]) -> Iterator[Run]:
             yield Run(problem, contender, cut, seed)
 
 
-def _contenders(only: list[str], setting: Setting) -> list[Contender]:
-    """Those that can run here; the others are named with the reason."""
-    found = []
-    factories = method_factories()
-    for contender in CONTENDERS:
-        if only and not any(word.lower() in contender.name.lower() for word in only):
-            continue
-        if contender.settings and setting.name not in contender.settings:
-            continue
-        reason = None
-        if contender.origin == 'Torch-Pruning':
-            reason = None if available() else 'Torch-Pruning is not installed'
-        elif contender.method not in factories:
-            reason = f'no method "{contender.method}" in this version'
-        elif contender.allocation and contender.allocation not in ALLOCATORS:
-            reason = f'no allocation "{contender.allocation}" in this version'
-        if reason:
-            print(f'skipped: {contender.name}: {reason}', file=sys.stderr)
-        else:
-            found.append(contender)
-    return found
-
-
 def _setting(options: argparse.Namespace) -> Setting:
-    changes: dict[str, Any] = {
-        name: getattr(options, name)
-        for name in ('device', 'epochs', 'steps', 'batch_size', 'seeds', 'first_seed', 'cuts',
-                     'minutes')
-        if getattr(options, name) is not None
-    }
+    changes = given(options, 'batch_size', 'cuts')
     setting = dataclasses.replace(SETTINGS[options.setting], **changes)
     if options.problems:
         chosen = tuple(p for p in setting.problems if any(w in p.name for w in options.problems))

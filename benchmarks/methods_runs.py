@@ -101,18 +101,6 @@ class Stopwatch:
 Stand = tuple[nn.Module, Any, Stopwatch]  # dense network, task, clock of a run
 
 
-def _with_small_val(task: LearningTask, limit: int | None) -> ClassificationTask:
-    """The task with only the first pictures of val, which some readers give in full."""
-    assert isinstance(task, ClassificationTask)
-    val = task.data.split('val')
-    if limit is not None and len(val) > limit:
-        order = np.random.default_rng(0).permutation(len(val))[:limit]
-        small = ClassificationSplit(val.images[order], val.labels[order])
-        splits = {**task.data.splits, 'val': small}
-        task.data = dataclasses.replace(task.data, splits=splits)
-    return task
-
-
 class Bench:
     """Everything of one problem that its runs share.
 
@@ -127,13 +115,25 @@ class Bench:
 
     def __init__(self, setting: Setting, problem: Problem, data_root: Path, work: Path) -> None:
         self.setting, self.problem, self.work = setting, problem, work
+        self.data_root = data_root
         self.data = {**problem.data, 'root': str(data_root / problem.data['root'])}
         self.options = dict(problem.network)
         if 'weights' in self.options:
             self.options['weights'] = str(data_root / self.options['weights'])
-        self._template = _with_small_val(make_task(self.data), setting.val_limit)
+        self._template = self.with_small_val(make_task(self.data))
         self._meter: LatencyMeter | None = None
         self._dense: nn.Module | None = None
+
+    def with_small_val(self, task: LearningTask) -> Any:
+        """The task with only the first pictures of val, which some readers give in full."""
+        assert isinstance(task, ClassificationTask)
+        limit, val = self.setting.val_limit, task.data.split('val')
+        if limit is not None and len(val) > limit:
+            order = np.random.default_rng(0).permutation(len(val))[:limit]
+            small = ClassificationSplit(val.images[order], val.labels[order])
+            splits = {**task.data.splits, 'val': small}
+            task.data = dataclasses.replace(task.data, splits=splits)
+        return task
 
     def task(self) -> MeteredTask:
         """A fresh count over the same pictures."""
@@ -279,15 +279,23 @@ class Bench:
         return build_network(self.problem.network['name'], classes=classes, **options).eval()
 
     def _trained(self) -> Path:
-        path = self.work / f'{self.problem.name}.safetensors'.replace(' ', '_')
+        """Where the dense network lies; trained here, once, where it does not yet."""
+        path = self.work / f'{self._dense_name()}.safetensors'
         with alone(path.with_suffix('.lock')):
             if not path.is_file():
                 torch.manual_seed(0)
-                model, task = self._fresh(), self.task()
-                task.steps = None  # it learns from all of the data
-                options = {**self.setting.fit(), 'epochs': self.problem.dense_epochs, 'lr': 0.1,
-                           'warmup_epochs': 1.0}
-                fit(model, task, FitOptions(**options))
+                model = self._fresh()
+                self._learn(model, path)
                 with replacing(path) as temporary:
                     save_file(model.to('cpu').state_dict(), temporary)
         return path
+
+    def _dense_name(self) -> str:
+        return self.problem.name.replace(' ', '_')
+
+    def _learn(self, model: nn.Module, path: Path) -> None:
+        task = self.task()
+        task.steps = None  # it learns from all of the data
+        options = {**self.setting.fit(), 'epochs': self.problem.dense_epochs, 'lr': 0.1,
+                   'warmup_epochs': 1.0}
+        fit(model, task, FitOptions(**options))

@@ -4,8 +4,15 @@
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
+
+from methods_rivals import available
+from resumable import machine
+
+from uav_prune_perception.methods.registry import ALLOCATORS, method_factories
 
 CUTS = (0.50, 0.70, 0.84)  # of the MACs
 AUGMENTATION = {'kind': 'crop_flip', 'pad': 4}
@@ -107,6 +114,51 @@ class Contender:
             'method': self.method, 'options': self.options, 'allocation': self.allocation,
             'parts': self.parts, 'distil': self.distil, 'prune': self.prune,
         }
+
+
+def about(
+    setting: Setting, contender: Contender | None, key: str, seed: int
+) -> dict[str, Any]:
+    """What a row says of its run before anything is measured; no contender: the dense network."""
+    return {
+        'key': key, 'setting': setting.name, 'machine': machine(setting.device), 'seed': seed,
+        'name': contender.name if contender else 'dense',
+        'origin': contender.origin if contender else 'dense',
+        'note': contender.note if contender else '',
+        'budget': setting.epochs * (setting.steps or 0), 'epochs': setting.epochs,
+        'batch_size': setting.batch_size,
+    }
+
+
+def runnable(
+    contenders: Iterable[Contender], only: Sequence[str], setting: Setting
+) -> list[Contender]:
+    """Those that can run here; the others are named with the reason.
+
+    Args:
+        contenders: all.
+        only: with one of these words in the name; none given: all.
+        setting: some run in certain ones only.
+    """
+    found = []
+    factories = method_factories()
+    for contender in contenders:
+        if only and not any(word.lower() in contender.name.lower() for word in only):
+            continue
+        if contender.settings and setting.name not in contender.settings:
+            continue
+        reason = None
+        if contender.origin == 'Torch-Pruning':
+            reason = None if available() else 'Torch-Pruning is not installed'
+        elif contender.method not in factories:
+            reason = f'no method "{contender.method}" in this version'
+        elif contender.allocation and contender.allocation not in ALLOCATORS:
+            reason = f'no allocation "{contender.allocation}" in this version'
+        if reason:
+            print(f'skipped: {contender.name}: {reason}', file=sys.stderr)
+        else:
+            found.append(contender)
+    return found
 
 
 def cifar_resnet(depth: int, val: int, trained: bool, dense_epochs: int = 60) -> Problem:

@@ -14,15 +14,29 @@ import os
 import platform
 import subprocess
 import sys
-from collections.abc import Iterable, Iterator
+import time
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol, TypeVar
 
 import torch
 
 from uav_prune_perception.onboard.telemetry.machine import device_name
 
 RESULTS = Path(__file__).parent / 'results'
+Row = dict[str, Any]
+
+
+class Keyed(Protocol):
+    """A run; its key is that of its line."""
+
+    @property
+    def key(self) -> str:
+        """Of its line."""
+        ...
+
+
+AnyRun = TypeVar('AnyRun', bound=Keyed)
 
 
 @contextlib.contextmanager
@@ -46,7 +60,7 @@ def alone(lock: Path) -> Iterator[None]:
         yield
 
 
-def append(lines: Path, row: dict[str, Any]) -> None:
+def append(lines: Path, row: Row) -> None:
     """One whole line, on disk before the next run begins."""
     with lines.open('a', encoding='utf-8') as stream:
         fcntl.flock(stream, fcntl.LOCK_EX)
@@ -55,14 +69,73 @@ def append(lines: Path, row: dict[str, Any]) -> None:
         os.fsync(stream.fileno())
 
 
-def read_rows(lines: Path) -> list[dict[str, Any]]:
+def read_rows(lines: Path) -> list[Row]:
     """The finished runs, the last of each key; a line that a power cut left half is not one."""
-    rows: dict[str, dict[str, Any]] = {}
+    rows: dict[str, Row] = {}
     for line in lines.read_text('utf-8').splitlines() if lines.is_file() else ():
         with contextlib.suppress(json.JSONDecodeError):
             row = json.loads(line)
             rows[row['key']] = row
     return list(rows.values())
+
+
+def finish_runs(
+    runs: Iterable[AnyRun], make_row: Callable[[AnyRun], Row], lines: Path,
+    options: argparse.Namespace, minutes: float | None,
+) -> None:
+    """Every run that has no line yet and that no other process is at.
+
+    Args:
+        runs: in order.
+        make_row: called for those that are missing.
+        lines: where the rows go.
+        options: of `arguments`.
+        minutes: after these no run is begun.
+    """
+    options.work.mkdir(parents=True, exist_ok=True)
+    until = time.monotonic() + 60 * minutes if minutes else float('inf')
+    for run in runs:
+        if time.monotonic() > until:
+            print(f'{minutes:g} minutes are over', flush=True)
+            return
+        with claimed(run.key, options.work) as mine:
+            rows = read_rows(lines)
+            done = {row['key'] for row in rows if not options.retry or 'error' not in row}
+            if mine and run.key not in done:
+                append(lines, make_row(run))
+
+
+def measured_row(
+    about: Row, measure: Callable[[], Row], said: Callable[[Row], str]
+) -> Row:
+    """``about`` with the figures, or with the error that kept them away; printed in a line."""
+    began = time.monotonic()
+    row = {**about, 'torch': torch.__version__, 'commit': commit()}
+    try:
+        row.update(measure())
+        text = said(row)
+    except (ValueError, RuntimeError) as error:
+        row['error'] = text = ' '.join(str(error).split())[:300] or type(error).__name__
+    print(f'{row["key"]}: {text} ({time.monotonic() - began:.0f} s)', flush=True)
+    return row
+
+
+def conduct(
+    options: argparse.Namespace, lines: Path, work: Callable[[], None],
+    tables: Callable[[list[Row]], str], plot: Callable[[list[Row], Path], None],
+) -> None:
+    """Do the work, alone or in several processes, and write its table and its plot."""
+    options.out.mkdir(parents=True, exist_ok=True)
+    if not options.tables:
+        if options.workers > 1:
+            spread(options.workers)
+        else:
+            work()
+    rows = read_rows(lines)
+    text = tables(rows)
+    lines.with_suffix('.md').write_text(text, encoding='utf-8')
+    plot(rows, lines.with_suffix('.png'))
+    print(text, end='')
 
 
 def spread(workers: int) -> None:
@@ -92,6 +165,12 @@ def machine(device: str) -> str:
     if not torch.cuda.is_available():
         sys.exit(f'device {device}: there is no GPU; --device cpu tries it out without one')
     return str(torch.cuda.get_device_name())
+
+
+def given(options: argparse.Namespace, *names: str) -> dict[str, Any]:
+    """Those options that were given, and that a setting has under the same name."""
+    names = ('device', 'epochs', 'steps', 'seeds', 'first_seed', 'minutes', *names)
+    return {name: getattr(options, name) for name in names if getattr(options, name) is not None}
 
 
 def arguments(about: str, settings: Iterable[str]) -> argparse.ArgumentParser:

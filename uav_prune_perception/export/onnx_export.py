@@ -66,8 +66,8 @@ def export_onnx(
     try:
         with replacing(path) as temporary:
             with _quiet(), torch.no_grad():
-                _export(model, example, str(temporary), (input_name, output_name), opset)
-            onnx.save(_checked(str(temporary), opset, input_name, output_name), str(temporary))
+                proto = _export(model, example, str(temporary), (input_name, output_name), opset)
+            onnx.save(_checked(proto, opset, input_name, output_name), str(temporary))
     except ExportError as error:
         raise ExportError(f'{path.name}: {error}') from None
     finally:
@@ -77,15 +77,16 @@ def export_onnx(
 
 def _export(
     model: nn.Module, example: Tensor, path: str, names: tuple[str, str], opset: int
-) -> None:
+) -> onnx.ModelProto:
     """With the exporter that writes ``opset`` as it is, or with the other where it refuses."""
     first = opset > TORCHSCRIPT_OPSET
     problems: list[str] = []
     for modern in (first, not first):
         try:
             _export_by(modern, model, example, path, names, opset)
-            if (written := _written_opset(path)) == opset:
-                return
+            proto = onnx.load(path)
+            if (written := _opset_of(proto)) == opset:
+                return proto
             problems.append(f'{_NAMES[modern]}: wrote opset {written}; set export.opset to that')
         except (MemoryError, OSError):
             raise
@@ -110,13 +111,14 @@ def _export_by(  # noqa: PLR0917 (the exporter and what it is given)
     )
 
 
-def _written_opset(path: str) -> int | None:
-    written = {item.domain: item.version for item in onnx.load(path).opset_import}
+def _opset_of(proto: onnx.ModelProto) -> int | None:
+    written = {item.domain: item.version for item in proto.opset_import}
     return written.get('', written.get('ai.onnx'))
 
 
-def _checked(path: str, opset: int, input_name: str, output_name: str) -> onnx.ModelProto:
-    proto = onnx.load(path)
+def _checked(
+    proto: onnx.ModelProto, opset: int, input_name: str, output_name: str
+) -> onnx.ModelProto:
     others = [item.domain for item in proto.opset_import if item.domain not in ('', 'ai.onnx')]
     if others:
         raise ExportError(f'needs operators outside ONNX: {", ".join(others)}')
