@@ -3,11 +3,13 @@
 """Records what every level of a ladder needs for the same frame, quiet and under contention.
 
     python benchmarks/latency_trace.py OUT.npz [--ladder DIR] [--frames 2000] [--burners 2]
+        [--load steady|bursts|periodic|memory] [--always]
 
 Without a ladder: the aerial detector at five widths with untrained weights (its times are real,
 its accuracies are made up and said to be). Levels take turns frame by frame, so whatever
 disturbs the machine disturbs all of them alike. "Contended" is beside processes that keep the
-cores busy; "quiet" is as quiet as the machine is at the time, whose load average is noted.
+cores busy; "quiet" is as quiet as the machine is at the time, whose load average is noted, or
+(``--always``) beside one such process, so that single frames are disturbed there as well.
 """
 
 from __future__ import annotations
@@ -33,6 +35,9 @@ WIDTHS = (1.5, 1.25, 1.0, 0.75, 0.5)
 MADE_UP_ACCURACY = (0.62, 0.608, 0.585, 0.55, 0.48)
 SIZE = (320, 416)  # height and width: some 20 ms on one core of a small server
 WARM_UP = 20
+LOADS = ('steady', 'bursts', 'periodic', 'memory')
+BURST_S, PAUSE_S = 0.4, 1.2  # means; periodic: exactly so long
+MEMORY_MIB = 96  # copied to and fro: more than any cache holds
 
 
 def main() -> None:
@@ -43,6 +48,8 @@ def main() -> None:
     parser.add_argument('--frames', type=int, default=2000)
     parser.add_argument('--burners', type=int, default=2)
     parser.add_argument('--threads', type=int, default=1)
+    parser.add_argument('--load', choices=LOADS, default='steady')
+    parser.add_argument('--always', action='store_true')
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         if arguments.ladder:
@@ -64,12 +71,14 @@ def main() -> None:
             engine.warm_up(WARM_UP)
         latency_ms = {}
         load = os.getloadavg()[0]
-        latency_ms['quiet'] = record(engines, arguments.frames)
-        with burning(arguments.burners):
+        with burning(int(arguments.always), arguments.load):
+            latency_ms['quiet'] = record(engines, arguments.frames)
+        with burning(arguments.burners, arguments.load):
             latency_ms['contended'] = record(engines, arguments.frames)
     origin = (
         f'{device_name()}, ONNX Runtime on {arguments.threads} thread(s), {what}; contended by '
-        f'{arguments.burners} burners, load average before {load:.1f}'
+        f'{arguments.burners} burners ({arguments.load}), quiet beside '
+        f'{int(arguments.always)}, load average before {load:.1f}'
     )
     write_trace(LatencyTrace(names, kept, accuracy, latency_ms, origin), arguments.out)
     print(origin)
@@ -107,10 +116,12 @@ def record(engines: list[Engine], frames: int) -> np.ndarray:
 
 
 @contextmanager
-def burning(count: int) -> Iterator[None]:
+def burning(count: int, load: str = 'steady') -> Iterator[None]:
     """Keep ``count`` cores busy by processes of our own, and only those."""
-    burners = [multiprocessing.get_context('spawn').Process(target=_burn, daemon=True)
-               for _ in range(count)]
+    burners = [
+        multiprocessing.get_context('spawn').Process(target=_burn, args=(load, n), daemon=True)
+        for n in range(count)
+    ]
     for burner in burners:
         burner.start()
     try:
@@ -121,11 +132,35 @@ def burning(count: int) -> Iterator[None]:
             burner.join()
 
 
-def _burn() -> None:
-    values = np.random.default_rng(0).random((200, 200))
+def _burn(load: str, seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    work = _copy() if load == 'memory' else _multiply(rng)
+    while True:
+        busy_s, pause_s = {
+            'bursts': (rng.exponential(BURST_S), rng.exponential(PAUSE_S)),
+            'periodic': (BURST_S, PAUSE_S),
+        }.get(load, (1.0, 0.0))
+        end_s = time.monotonic() + busy_s
+        while time.monotonic() < end_s:
+            next(work)
+        time.sleep(pause_s)
+
+
+def _multiply(rng: np.random.Generator) -> Iterator[None]:
+    values = rng.random((200, 200))
     while True:
         values = values @ values
         values /= values.max()
+        yield
+
+
+def _copy() -> Iterator[None]:
+    source = np.zeros(MEMORY_MIB << 17)
+    target = np.empty_like(source)
+    while True:
+        np.copyto(target, source)
+        source[::512] += 1.0
+        yield
 
 
 if __name__ == '__main__':

@@ -211,6 +211,18 @@ def test_a_truncated_and_a_missing_file(folder):
     refused(folder, 'levels/100/model.onnx is missing')
 
 
+def test_who_can_do_without_a_damaged_level_is_told_which(folder):
+    (folder / 'levels/100/model.onnx').write_bytes(b'')
+    damaged: dict[str, str] = {}
+    ladder = open_ladder(folder, damaged=damaged)
+    assert list(damaged) == ['100']
+    assert 'has 0 bytes' in damaged['100']
+    for level in ladder.levels:
+        ladder.file(level).unlink(missing_ok=True)
+    with pytest.raises(LadderError, match='missing'):
+        open_ladder(folder, damaged={})
+
+
 @pytest.mark.parametrize('path', [
     '../x', '/etc/passwd', 'levels/../../x', 'levels\\..\\x', 'a\0b', '', '.', 'x' * 5000,
     'levels/100/../../../ladder/levels/100/model.onnx',

@@ -356,8 +356,13 @@ def test_close_frees_the_engines_and_load_makes_new_ones(rig):
     assert r.pipeline.level.name == '100'
 
 
-def test_an_engine_that_hangs_does_not_hang_stop(rig, monkeypatch):
-    monkeypatch.setattr('uav_prune_perception.onboard.pipeline.JOIN_S', 0.2)
+@pytest.fixture
+def impatient(monkeypatch):
+    monkeypatch.setattr('uav_prune_perception.onboard.work_watch.HANG_S', 0.2)
+    monkeypatch.setattr('uav_prune_perception.onboard.work_watch.HANG_LOOKS', 3)
+
+
+def test_an_engine_that_hangs_does_not_hang_stop(rig, impatient):
     r = rig()
     engine = r.engines['100']
     engine.gate.clear()
@@ -367,8 +372,52 @@ def test_an_engine_that_hangs_does_not_hang_stop(rig, monkeypatch):
     r.pipeline.stop()
     assert time.monotonic() - began < 5
     assert 'has not answered' in r.pipeline.health.last_error
+    assert r.settle().failed == 1
+    engine.gate.set()  # what comes so late counts for nothing
+    r.pipeline.start()
+    assert r.pipeline.level.name == '50'
+    r.submit()
+    s = r.settle()
+    assert (s.received, s.processed, s.failed, s.in_work_s) == (2, 1, 1, 0.0)
+    assert [result.level for result in r.results] == ['50']
+
+
+def test_in_flight_an_engine_that_hangs_gives_way_to_the_next_level(rig, impatient):
+    r = rig()
+    engine = r.engines['100']
+    engine.gate.clear()
+    r.submit()
+    assert engine.entered.wait(5)
+    assert r.pipeline.statistics().in_work_s > 0
+    limit = time.monotonic() + 5
+    while r.pipeline.control().name == '100' and time.monotonic() < limit:
+        time.sleep(0.05)
+    assert 'has not answered' in r.pipeline.health.failed['100']
+    r.submit()
+    s = r.settle()
+    assert (s.received, s.processed, s.failed) == (2, 1, 1)
     engine.gate.set()
-    assert r.settle().processed == 1  # late, but accounted for
+    limit = time.monotonic() + 5
+    while not engine.closed and time.monotonic() < limit:
+        time.sleep(0.01)
+    assert engine.closed  # once it came back
+    r.submit()
+    s = r.settle()
+    assert (s.received, s.processed, s.failed, s.in_work) == (3, 2, 1, 0)
+    assert [result.level for result in r.results] == ['50', '50']
+
+
+def test_a_process_that_was_stopped_for_a_while_hangs_nowhere(rig, monkeypatch):
+    monkeypatch.setattr('uav_prune_perception.onboard.work_watch.HANG_S', 0.05)
+    r = rig()
+    engine = r.engines['100']
+    engine.gate.clear()
+    r.submit()
+    assert engine.entered.wait(5)
+    time.sleep(0.1)
+    assert r.pipeline.control().name == '100'
+    engine.gate.set()
+    assert r.settle().processed == 1
 
 
 def test_a_frame_that_a_change_of_level_overtook_says_nothing_about_the_new_level(rig):

@@ -13,8 +13,9 @@ from pathlib import Path
 
 import pytest
 from builtin_interfaces.msg import Time
+from diagnostic_msgs.msg import DiagnosticStatus
 from lifecycle_msgs.srv import ChangeState
-from node_driver import TRANSITIONS, NodeProcess, image_message, running_node
+from node_driver import TRANSITIONS, NodeProcess, image_message, running_node, words
 from rosgraph_msgs.msg import Clock
 from tiny_ladder import scene
 
@@ -57,7 +58,14 @@ def test_a_ladder_that_vanishes_a_clock_that_jumps_and_a_double(dds, ladder, tmp
         assert not driver.transition('configure')
         assert driver.state() == 'unconfigured'
         (tmp_path / 'away').rename(folder)
+        # A level whose file was cut short on the way here is left out.
+        model = next(folder.glob('levels/100/*.onnx'))
+        model.write_bytes(model.read_bytes()[:99])
         assert driver.transition('configure')
+        status = driver.component('ladder', lambda status: status.level == DiagnosticStatus.WARN)
+        assert 'has 99 bytes' in words(status)['failed_100']
+        # To say of a structural parameter what is so is no change ("ros2 param load").
+        assert driver.set(ladder__path=str(folder)) == ''
         assert driver.transition('activate')
 
         # A second node of the same name comes and goes.

@@ -12,12 +12,16 @@ from .document import from_document, validate
 from .model import DOCUMENT, Ladder, LadderError, LevelFile
 
 
-def open_ladder(folder: str | Path, *, checksums: bool = True) -> Ladder:
+def open_ladder(
+    folder: str | Path, *, checksums: bool = True, damaged: dict[str, str] | None = None
+) -> Ladder:
     """Read and verify a ladder.
 
     Args:
         folder: the ladder folder.
         checksums: also hash every file (reads them all); sizes are always compared.
+        damaged: takes up the levels whose files are missing or damaged, name to reason, for who
+            can do with the others; while one is sound, such files raise nothing.
 
     Raises:
         LadderError: one line naming the folder, the fault and the mend.
@@ -25,9 +29,18 @@ def open_ladder(folder: str | Path, *, checksums: bool = True) -> Ladder:
     folder = Path(folder).expanduser()
     document = validate(read_document(folder), where=str(folder / DOCUMENT))
     ladder = from_document(document, folder)
+    faults: dict[str, str] = {}
     for level in ladder.levels:
-        for file in level.files.values():
-            _check_file(folder, file, checksums=checksums)
+        paths = [confined(folder, file.path) for file in level.files.values()]
+        try:
+            for path, file in zip(paths, level.files.values(), strict=True):
+                _check_file(folder, path, file, checksums=checksums)
+        except LadderError as error:
+            faults[level.name] = str(error)
+            if damaged is None or len(faults) == len(ladder.levels):
+                raise
+    if damaged is not None:
+        damaged.update(faults)
     return ladder
 
 
@@ -83,8 +96,7 @@ def confined(folder: Path, relative: str) -> Path:
     return path
 
 
-def _check_file(folder: Path, file: LevelFile, *, checksums: bool) -> None:
-    path = confined(folder, file.path)
+def _check_file(folder: Path, path: Path, file: LevelFile, *, checksums: bool) -> None:
     mend = 'copy the ladder again or rebuild it'
     try:
         if not path.is_file():

@@ -8,7 +8,7 @@ import logging
 import math
 import statistics
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import numpy as np
 
@@ -23,6 +23,7 @@ Progress = Callable[[int, int, str], None]
 WARM_UP_RUNS = 10
 SETTLE_RUNS = 3  # the first runs allocate and fill caches; they are not measured
 MEMORY_SHARE = 0.5  # of what is available; the rest is for everybody else
+BUSY_S = 10.0  # of one inference at most
 MODEL_FACTOR = 2.0  # memory over file size, before a level has been measured
 ALL, NEIGHBOURS, AUTO = 'all', 'neighbours', 'auto'
 RESIDENT = (AUTO, ALL, NEIGHBOURS)
@@ -64,6 +65,7 @@ class LevelBank:
         engine_factory: EngineFactory,
         resident: str = ALL,
         available: Callable[[], float] = available_bytes,
+        damaged: Mapping[str, str] | None = None,
     ) -> None:
         self.ladder = ladder
         self.latency_ms: list[float] = [math.nan] * len(ladder.levels)
@@ -71,6 +73,7 @@ class LevelBank:
         self.no_room: dict[int, str] = {}
         self.resident = self._wanted = resident
         self._factory, self._available = engine_factory, available
+        self._damaged = dict(damaged or {})
         self._engines: list[Engine | None] = [None] * len(ladder.levels)
         # An engine is closed only between two inferences of its own.
         self._locks = [threading.Lock() for _ in ladder.levels]
@@ -147,10 +150,21 @@ class LevelBank:
             return False
         return True
 
-    def drop(self, index: int) -> None:
-        """Free a level's engine, after the inference that it may be in."""
-        with self._locks[index]:
+    def drop(self, index: int, *, wait_s: float = BUSY_S) -> None:
+        """Free a level's engine, after the inference that it may be in.
+
+        One that does not come back is left behind, and freed if it ever does.
+        """
+        if self._engines[index] is None:
+            return
+        if not self._locks[index].acquire(timeout=wait_s):
+            log.warning('level %s: its engine hangs, left behind', self.ladder.levels[index].name)
+            self._engines[index] = None
+            return
+        try:
             self._close_one(index)
+        finally:
+            self._locks[index].release()
 
     def infer(self, index: int, tensor: np.ndarray) -> dict[str, np.ndarray]:
         """Run a level.
@@ -170,12 +184,15 @@ class LevelBank:
                 raise
             except Exception as error:
                 raise EngineError(f'{engine.name}: {_reason(error)}') from error
+            finally:
+                if self._engines[index] is not engine:  # left behind meanwhile: see `drop`
+                    _close(engine, index)
 
-    def mark_failed(self, index: int, reason: str) -> None:
-        """Take a level out of use and free its engine."""
+    def mark_failed(self, index: int, reason: str, *, hangs: bool = False) -> None:
+        """Take a level out of use and free its engine, unless it ``hangs``."""
         self.failures[index] = reason
         log.error('level %s is out of use: %s', self.ladder.levels[index].name, reason)
-        self.drop(index)
+        self.drop(index, wait_s=0.0 if hangs else BUSY_S)
 
     def fallback(self, index: int) -> int | None:
         """The usable level to take instead of ``index``: next lighter, else next heavier."""
@@ -233,6 +250,8 @@ class LevelBank:
 
     def _load_one(self, index: int) -> None:
         """Nobody sees the engine before it is warm."""
+        if reason := self._damaged.get(self.ladder.levels[index].name):
+            raise EngineError(reason)
         before = resident_bytes()
         engine = self._factory(self.ladder, self.ladder.levels[index])
         try:

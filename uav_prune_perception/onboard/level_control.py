@@ -155,12 +155,12 @@ class LevelControl:
             self.latency.add(self._clock(), timings.total, timings.inference)
         self._statistics.processed(ran.name, timings, age_s, camera, result.passes)
 
-    def engine_failed(self, index: int, reason: str) -> None:
+    def engine_failed(self, index: int, reason: str, *, hangs: bool = False) -> None:
         """Take a broken level out of use, and another one in its place if there is any."""
         with self._lock:
             if self._bank is None:
                 return
-            self._bank.mark_failed(index, reason)
+            self._bank.mark_failed(index, reason, hangs=hangs)
             if self.state.index == index:
                 self._replace_broken(index)
         self._calls.deliver()

@@ -7,7 +7,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from ..ladder import Ladder
 from .decode import Decoder
@@ -26,10 +26,11 @@ from .state import Health, LevelState
 from .statistics import Statistics, StatisticsSnapshot
 from .telemetry.machine import device_name
 from .telemetry.snapshot import Telemetry
+from .work_watch import HANG_S, WorkWatch
 
 __all__ = ['Pipeline', 'UnknownLevel']
 
-JOIN_S = 10.0  # a worker that needs longer for one frame hangs in its engine
+LOOK_S, MOST_LOOKS = 0.1, 200  # at a worker that is to end
 
 log = logging.getLogger(__name__)
 
@@ -53,6 +54,7 @@ class Pipeline:
         engine_factory: EngineFactory | None = None,
         telemetry: Telemetry | None = None,
         cameras: Sequence[str] = ('',),
+        damaged: Mapping[str, str] | None = None,
     ) -> None:
         """Nothing is loaded yet.
 
@@ -69,6 +71,7 @@ class Pipeline:
             telemetry: default a new one.
             cameras: names of the cameras that share the engine, see `Frame.camera`. Each has a
                 place of its own in the mailbox and is accounted for separately.
+            damaged: levels that must not be loaded, name to reason (`open_ladder` finds them).
 
         Raises:
             ValueError: an option names an unknown class.
@@ -82,6 +85,7 @@ class Pipeline:
         self._on_level = on_level
         self._now = now
         self._engine_factory = engine_factory
+        self._damaged = damaged
         self._statistics = Statistics((level.name for level in ladder.levels), cameras=cameras)
         self._levels = LevelControl(
             ladder, policy, self.telemetry, self._statistics, self._announce,
@@ -93,6 +97,7 @@ class Pipeline:
         self._life = threading.RLock()  # load, start, stop, close: one at a time
         self._mailbox: Mailbox[Frame] | None = None
         self._worker: threading.Thread | None = None
+        self._watch = WorkWatch()  # of the worker
         self._failures: dict[int, str] = {}
         self._last_error = ''
 
@@ -110,7 +115,7 @@ class Pipeline:
                 threads=options.threads, cuda_graph=options.cuda_graph,
                 allow_build=options.allow_build,
             )
-            bank = LevelBank(self.ladder, factory, options.resident)
+            bank = LevelBank(self.ladder, factory, options.resident, damaged=self._damaged)
             self._failures = bank.failures
             bank.load(progress)
             self._bank = bank
@@ -125,11 +130,8 @@ class Pipeline:
                 return
             statistics = self._statistics
             mailbox = Mailbox[Frame](on_put=statistics.put, on_take=statistics.taken)
-            self._worker = threading.Thread(
-                target=self._work, args=(mailbox, self._bank), name='pipeline', daemon=True
-            )
             statistics.running(True)
-            self._worker.start()
+            self._employ(mailbox, self._bank)
             self._mailbox = mailbox
 
     def submit(self, frame: Frame) -> bool:
@@ -164,9 +166,12 @@ class Pipeline:
             for frame in mailbox.close():
                 self._statistics.stale(frame.camera)
             if worker is not threading.current_thread():
-                worker.join(JOIN_S)
-                if worker.is_alive():
-                    self._note(f'the engine has not answered for {JOIN_S:.0f} s; left behind')
+                for _ in range(MOST_LOOKS):
+                    worker.join(LOOK_S)
+                    if not worker.is_alive() or self._watch.hangs():
+                        break
+                if not self._dismiss() and worker.is_alive():
+                    self._note('the worker does not end: left behind')
             self._worker = None
             self._statistics.running(False)
 
@@ -196,7 +201,17 @@ class Pipeline:
         self._settings = (options, Decoder(self.ladder, options))
 
     def control(self) -> LevelState:
-        """One tick of the policy (about 10 Hz from a steady timer); the state afterwards."""
+        """One tick of the policy (about 10 Hz from a steady timer); the state afterwards.
+
+        A worker whose engine hangs is left behind: its frame has failed, its level is out of use,
+        and another worker goes on.
+        """
+        if self._watch.hangs() and self._life.acquire(blocking=False):  # else it is being stopped
+            try:
+                if self._mailbox is not None and self._bank is not None and self._dismiss():
+                    self._employ(self._mailbox, self._bank)
+            finally:
+                self._life.release()
         return self._levels.tick()
 
     def statistics(self) -> StatisticsSnapshot:
@@ -227,12 +242,32 @@ class Pipeline:
             ' / '.join(errors), away,
         )
 
-    def _work(self, mailbox: Mailbox[Frame], bank: LevelBank) -> None:
-        """The worker thread: until the mailbox is closed."""
+    def _employ(self, mailbox: Mailbox[Frame], bank: LevelBank) -> None:
+        """Start a worker, with a watch of its own."""
+        self._watch = WorkWatch()
+        self._worker = threading.Thread(
+            target=self._work, args=(mailbox, bank, self._watch), name='pipeline', daemon=True
+        )
+        self._worker.start()
+
+    def _dismiss(self) -> bool:
+        """Leave a worker behind that hangs in its engine; whether there was one."""
+        frame, level = self._watch.dismiss(), self._watch.level
+        if frame is None:
+            return False
+        reason = f'the engine has not answered for {HANG_S:.0f} s'
+        self._statistics.failed(reason, frame.camera)
+        self._levels.engine_failed(level, reason, hangs=True)
+        return True
+
+    def _work(self, mailbox: Mailbox[Frame], bank: LevelBank, watch: WorkWatch) -> None:
+        """The worker thread: until the mailbox is closed, or nobody waits for it any more."""
         process = FrameProcessor(bank)
-        while (frame := mailbox.get()) is not None:
+        while not watch.dismissed and (frame := mailbox.get()) is not None:
             try:
-                self._handle(frame, bank, process)
+                self._handle(frame, bank, process, watch)
+            except _DismissedError:
+                return
             except Exception as error:  # nothing that a frame does may end the worker
                 log.debug('frame failed', exc_info=True)
                 known = isinstance(error, ValueError)  # says in words what is no picture
@@ -243,7 +278,9 @@ class Pipeline:
             if period and time.monotonic() - self._levels.ticked_s >= period:
                 self._levels.tick()
 
-    def _handle(self, frame: Frame, bank: LevelBank, process: FrameProcessor) -> None:
+    def _handle(
+        self, frame: Frame, bank: LevelBank, process: FrameProcessor, watch: WorkWatch
+    ) -> None:
         """Process one taken frame and account for it exactly once."""
         taken_s = time.monotonic()
         options, decoder = self._settings
@@ -256,12 +293,17 @@ class Pipeline:
             self._statistics.failed(self._levels.last_error, frame.camera)
             return
         level = self._levels.state
+        watch.begin(frame, level.index)
         try:
             try:
                 result = process(frame, level.index, decoder, taken_s, options.tiling)
             except NotResident:  # dropped in this very moment: another one runs already
                 level = self._levels.state
+                watch.begin(frame, level.index)
                 result = process(frame, level.index, decoder, taken_s, options.tiling)
+            finally:
+                if not watch.finished():
+                    raise _DismissedError
         except EngineError as error:
             self._statistics.failed(str(error), frame.camera)
             self._levels.engine_failed(level.index, str(error))
@@ -292,3 +334,7 @@ class Pipeline:
         if reason != self._last_error:
             log.warning(reason)
         self._last_error = reason
+
+
+class _DismissedError(Exception):
+    """The frame has been accounted for; the worker that comes back with it is to end."""

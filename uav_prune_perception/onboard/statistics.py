@@ -69,6 +69,7 @@ class StatisticsSnapshot:
         failed: rejected as garbage, or a stage failed on them.
         waiting: in the mailbox, at most one of each camera.
         in_work: 0 or 1, with the worker.
+        in_work_s: how long it has been there; 0 when there is none.
         callback_errors: exceptions of on_result and on_level.
         switches: changes of level.
         stages_ms: the fields of `Timings` -> Percentiles.
@@ -97,6 +98,7 @@ class StatisticsSnapshot:
     last_failure: str = ''
     skipped: int = 0
     engine_runs: int = 0
+    in_work_s: float = 0.0
     cameras: dict[str, CameraSnapshot] = field(default_factory=dict)
 
 
@@ -149,6 +151,7 @@ class Statistics:
         self._level = ''
         self._since = math.nan  # of the running level while the pipeline runs, else nan
         self._last_failure = ''
+        self._taken_s = math.nan  # when the frame in work was taken
 
     def put(self, replaced: bool, camera: str = '') -> None:
         """A frame came into the mailbox (and pushed another one out)."""
@@ -173,6 +176,8 @@ class Statistics:
             counters = self._cameras[camera].counters
             counters.waiting -= 1
             counters.in_work += 1
+            if math.isnan(self._taken_s):
+                self._taken_s = self._clock()
 
     def processed(
         self, level: str, timings: Timings, age_s: float, camera: str = '', engine_runs: int = 1
@@ -181,7 +186,7 @@ class Statistics:
         with self._lock:
             self._engine_runs += engine_runs
             found = self._cameras[camera]
-            found.counters.in_work -= 1
+            self._done(found.counters)
             found.counters.processed += 1
             found.ages.append(age_s * 1e3)
             self._frames[level] += 1
@@ -193,13 +198,13 @@ class Statistics:
         """The frame in work was too old."""
         with self._lock:
             counters = self._cameras[camera].counters
-            counters.in_work -= 1
+            self._done(counters)
             counters.stale += 1
 
     def failed(self, reason: str, camera: str = '') -> None:
         """A stage failed on the frame in work."""
         with self._lock:
-            self._cameras[camera].counters.in_work -= 1
+            self._done(self._cameras[camera].counters)
             self._fail(reason, camera)
 
     def rejected(self, reason: str, camera: str = '') -> None:
@@ -240,6 +245,7 @@ class Statistics:
             last_failure = self._last_failure
             callback_errors, switches = self._callback_errors, self._switches
             engine_runs = self._engine_runs
+            in_work_s = 0.0 if math.isnan(self._taken_s) else self._clock() - self._taken_s
         counters: dict[str, int] = {}  # the sums and the sorting are done outside the lock
         for counted, _, _ in cameras.values():
             for name, count in counted.items():
@@ -249,6 +255,7 @@ class Statistics:
             callback_errors=callback_errors,
             switches=switches,
             engine_runs=engine_runs,
+            in_work_s=in_work_s,
             stages_ms={name: Percentiles.of(values) for name, values in stages.items()},
             age_ms=Percentiles.of(ages),
             level_frames=frames,
@@ -261,6 +268,11 @@ class Statistics:
                 for name, (counted, own_ages, failure) in cameras.items()
             },
         )
+
+    def _done(self, counters: _Counters) -> None:
+        counters.in_work -= 1
+        if not any(camera.counters.in_work for camera in self._cameras.values()):
+            self._taken_s = math.nan
 
     def _fail(self, reason: str, camera: str) -> None:
         found = self._cameras[camera]

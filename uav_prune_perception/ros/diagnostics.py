@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 from diagnostic_msgs.msg import DiagnosticStatus
@@ -20,6 +21,7 @@ COUNTERS = (
     'callback_errors', 'switches', 'engine_runs',
 )
 CAMERA_COUNTERS = COUNTERS[:-3]
+SLOW_S, SLOW_FACTOR = 1.0, 3.0  # an image is slow after this, and this times the p99
 
 
 @dataclass(frozen=True)
@@ -107,15 +109,19 @@ class Reporter:
             for figure in ('p50', 'p95', 'p99'):
                 values[f'{stage}_{figure}_ms'] = getattr(s.stages_ms[stage], figure)
         values |= {'age_p50_ms': s.age_ms.p50, 'age_p99_ms': s.age_ms.p99, 'state': state}
-        values['last_error'] = health.last_error
+        values |= {'in_work_s': s.in_work_s, 'last_error': health.last_error}
         if not health.ok:
             message = health.last_error or 'no usable level'
             return self._status('inference', ERROR, message, values)
         if s.callback_errors:
             return self._status('inference', WARN, health.last_error, values)
         message = state
+        times = s.stages_ms['total']
+        usual_s = 0.0 if math.isnan(times.p99) else times.p99 / 1e3
+        if s.in_work_s > max(SLOW_S, SLOW_FACTOR * usual_s):
+            text = f'no answer of the engine for {s.in_work_s:.1f} s'
+            return self._status('inference', WARN, text, values)
         if state == 'active':
-            times = s.stages_ms['total']
             message = f'p95 {times.p95:.1f} ms' if times.n else 'no image processed yet'
         return self._status('inference', OK, message, values)
 

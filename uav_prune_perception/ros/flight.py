@@ -65,12 +65,13 @@ class Flight:
             engine_factory: makes the engine of a level; default ONNX Runtime.
 
         Raises:
-            LadderError: the ladder is missing or damaged.
+            LadderError: the ladder is missing, or no level of it is sound.
             ValueError: a parameter does not fit the ladder.
         """
         self._node, self._reporter = node, reporter
         self._settings = settings
-        self.ladder = _open(settings)
+        damaged: dict[str, str] = {}
+        self.ladder = _open(settings, damaged)
         check(settings, self.ladder)
         self._policy: Any = policy_of(settings)
         self.pipeline = Pipeline(
@@ -86,6 +87,7 @@ class Flight:
             ),
             engine_factory=engine_factory,
             cameras=settings.cameras,
+            damaged=damaged,
         )
         self._sampler = _sampler(settings, self.pipeline.telemetry)
         self.pipeline.force_level(settings.text('ladder.forced_level') or None)
@@ -298,8 +300,8 @@ def _sampler(settings: Settings, telemetry: Telemetry) -> BoardSampler | None:
     return BoardSampler(telemetry, Path(settings.text('telemetry.root') or '/'))
 
 
-def _open(settings: Settings) -> Ladder:
+def _open(settings: Settings, damaged: dict[str, str]) -> Ladder:
     path = settings.text('ladder.path')
     if not path:
         raise ValueError('ladder.path is empty: set it to the folder of a ladder')
-    return open_ladder(path)
+    return open_ladder(path, damaged=damaged)

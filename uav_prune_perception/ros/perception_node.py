@@ -167,7 +167,10 @@ class PerceptionNode(LifecycleNode):
             if self._flight is not None:
                 for change in changes:
                     spec = SPECS.get(change.name)
-                    if spec is not None and spec.when == 'unconfigured':
+                    if (
+                        spec is not None and spec.when == 'unconfigured'
+                        and settings.values[change.name] != self._settings.values[change.name]
+                    ):
                         raise ValueError(f'{spec.name} can change only while unconfigured')
                 check(settings, self._flight.ladder, self._flight.pipeline.health.failed)
             else:
