@@ -85,7 +85,7 @@ def masks(model: nn.Module, graph: ChannelGraph) -> AdaptiveMasks:
     budget = Budget('macs', cost.macs / 2, cost.macs, lambda keep: graph.cost(keep).macs)
     bounds = {
         group.name: group_bounds(
-            group.width, group.tied, group.width, min_channels=8, round_to=1, max_cut=0.7
+            group.width, group.tied, group.width, min_channels=8, max_cut=0.7
         )
         for group in graph.groups
     }

@@ -6,12 +6,13 @@
 
 Needs torchvision, ultralytics (AGPL, benchmark only) and torch-pruning, which are no dependencies
 of this project. Weights are random: they do not matter to the time. Torch-Pruning cuts as its
-manual says (the same share of every layer; once as it is, once with its ``round_to=8``), and its
-share is searched for the wanted MACs. Ours: the same share of every layer with widths in multiples
-of 8 and 16, and ``prune.allocation: latency`` by 8. Cuts lie in CUTS/ and are found again.
-One thread, CPU time, dense and all cuts taking turns; in
-every turn a network runs three times, of which the first only warms the caches. Ratios are
-medians over the turns of (cut / dense in the same turn).
+manual says (the same share of every layer; once as it is, once with its ``round_to=8``), its
+share is searched for the wanted MACs, and the result is written by torch's exporter as it is; "our
+export" is the same cut written by ours. Ours: the same share of every layer with widths in
+multiples of 8 and 16, and ``prune.allocation: latency`` by 8. Cuts lie in CUTS/ and are found
+again; the widths of every convolution go into OUT.json. One thread, CPU time, dense and all cuts
+taking turns; in every turn a network runs three times, of which the first only warms the caches.
+Ratios are medians over the turns of (cut / dense in the same turn).
 """
 
 from __future__ import annotations
@@ -28,6 +29,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
+import onnx
 import torch
 import zoo
 from coverage_measure import floats, macs_of
@@ -95,7 +97,7 @@ def main() -> None:
             if options.only_cut:
                 continue
             times = measured(files, zoo.build(name, NETWORKS[name][0]).example[0], options.rounds)
-        rows += report(name, kept, times)
+        rows += report(name, kept, times, {title: widths(path) for title, path in files.items()})
         if options.json:
             options.json.write_text(json.dumps(rows, indent=1))
 
@@ -111,24 +113,28 @@ def cuts(
     kept: dict[str, float] = json.loads(known.read_text()) if known.exists() else {}
     dense, made = macs_of(network.factory(), network.example), []
 
-    def add(title: str, make: Callable[[], nn.Module | None]) -> None:
+    def add(title: str, make: Callable[[], nn.Module | None], *others: str) -> None:
+        """``others`` are the same network, written as torch does."""
         if title in kept or len(made) >= most or (model := make()) is None:
             return
         model = model if isinstance(model, OneOutput) else OneOutput(model)
-        export_onnx(
-            model.eval(), network.example[0], folder / f'{title}.onnx',
-            input_name='x', output_name='y',
-        )
-        kept[title] = macs_of(model, network.example) / dense
+        for each in (title, *others):
+            export_onnx(
+                model.eval(), network.example[0], folder / f'{each}.onnx',
+                input_name='x', output_name='y', rewrite=each == title,
+            )
+            kept[each] = macs_of(model, network.example) / dense
         made.append(title)
         known.write_text(json.dumps(kept, indent=1))
 
     has_c2f = any(type(module).__name__ == 'C2f' for module in network.factory().modules())
-    add('dense', network.factory)
+    add('dense', network.factory, 'dense, torch')
     for share in NETWORKS[name][1]:
         if rival:
-            add(f'{share:.0%} TP', lambda share=share: torch_pruning(network, share, None))
-            add(f'{share:.0%} TP by 8', lambda share=share: torch_pruning(network, share, 8))
+            for by, step in (('', None), (' by 8', 8)):
+                rivals = f'{share:.0%} TP{by}'
+                add(f'{rivals}, our export', lambda share=share, step=step: torch_pruning(
+                    network, share, step), rivals)
         asked = kept.get(f'{share:.0%} TP', share)
         for step in OURS:
             add(f'{share:.0%} ours by {step}', lambda step=step, asked=asked: uniform(
@@ -136,9 +142,7 @@ def cuts(
         add(f'{share:.0%} ours latency', lambda asked=asked: by_latency(
             network.factory(), network, asked))
         if has_c2f:
-            add(f'{share:.0%} ours split 8', lambda asked=asked: uniform(
-                with_split_c2f(network.factory()), network, asked, 8))
-            add(f'{share:.0%} ours split lat', lambda asked=asked: by_latency(
+            add(f'{share:.0%} ours latency 2', lambda asked=asked: by_latency(
                 with_split_c2f(network.factory()), network, asked))
     return {title: folder / f'{title}.onnx' for title in kept}, kept
 
@@ -159,7 +163,8 @@ def by_latency(model: nn.Module, network: zoo.Network, kept: float) -> nn.Module
     budget = Budget('macs', kept * full, full, lambda keep: graph.cost(keep).macs)
     bounds = {
         group.name: group_bounds(
-            group.width, group.tied, group.width, min_channels=8, round_to=8, max_cut=MAX_CUT
+            group.width, group.tied, group.width, min_channels=8, step=group.step(8),
+            max_cut=MAX_CUT
         )
         for group in graph.groups
     }
@@ -257,12 +262,19 @@ def measured(files: dict[str, Path], picture: Tensor, rounds: int) -> dict[str, 
     return times
 
 
+def widths(path: Path) -> list[int]:
+    """Output channels of every convolution of a file, in order."""
+    graph = onnx.load(str(path)).graph
+    rows = {item.name: item.dims[0] for item in graph.initializer}
+    return [rows.get(node.input[1], 0) for node in graph.node if node.op_type == 'Conv']
+
+
 def report(
-    name: str, kept: dict[str, float], times: dict[str, np.ndarray]
+    name: str, kept: dict[str, float], times: dict[str, np.ndarray], wide: dict[str, list[int]]
 ) -> list[dict[str, Any]]:
     """Print one network's table; its rows as plain values."""
     print(f'\n{name}, {NETWORKS[name][0]} pixels')
-    print(f'{"network":>18s} {"kept MACs":>9s} {"p50 ms":>9s} {"/dense":>7s} {"min/min":>7s} '
+    print(f'{"network":>23s} {"kept MACs":>9s} {"p50 ms":>9s} {"/dense":>7s} {"min/min":>7s} '
           f'over promise')
     rows = []
     for title, took in times.items():
@@ -270,9 +282,9 @@ def report(
         least = float(took.min() / times['dense'].min())
         row = {'network': name, 'cut': title, 'kept_macs': kept[title],
                'p50_ms': float(np.median(took)), 'to_dense': ratio, 'min_to_min': least,
-               'over_promise': ratio / kept[title] - 1}
+               'over_promise': ratio / kept[title] - 1, 'widths': wide[title]}
         rows.append(row)
-        print(f'{title:>18s} {row["kept_macs"]:9.3f} {row["p50_ms"]:9.2f} {ratio:7.3f} '
+        print(f'{title:>23s} {row["kept_macs"]:9.3f} {row["p50_ms"]:9.2f} {ratio:7.3f} '
               f'{least:7.3f} {row["over_promise"]:+.0%}', flush=True)
     return rows
 

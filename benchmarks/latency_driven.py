@@ -1,21 +1,26 @@
 # Copyright 2026 uav_prune_perception contributors
 # SPDX-License-Identifier: Apache-2.0
-"""The same MACs, spread by measured latency or by MACs: accuracy and latency of what comes out.
+"""The same latency, or the same MACs, reached by measured times or by MACs: what accuracy is left.
 
-    python benchmarks/latency_driven.py --data ../shared/data --work WORK/ [--depth 56]
-                                        [--kept 0.7 0.5] [--epochs 0] [--seeds 0] [--json OUT.json]
+    python benchmarks/latency_driven.py --data ../shared/data --work WORK/ [--problem eurosat]
+                                        [--budget latency] [--kept 0.5] [--epochs 1]
+                                        [--seeds 0 1 2] [--allocations macs latency]
+                                        [--json OUT.json]
 
-A CIFAR ResNet with published weights, cut in one step by every ``prune.allocation`` with the same
-scores (first-order Taylor), the kept channels taking over from the lost ones
-(`prune.reconstruct`), then the same fine-tuning, if any. Latency is that of ONNX Runtime on one
-thread, CPU time over the dense network's, all networks taking turns. Finished networks lie in
-WORK/ and are found again.
+Problems: ``cifar``, a CIFAR ResNet with published weights; ``eurosat``, a network of MobileNet's
+kind (`inverted_residuals`) that is trained here first. Each is cut in one step by every
+``prune.allocation`` with the same scores (first-order Taylor), the kept channels taking over from
+the lost ones (`prune.reconstruct`), then the same fine-tuning, if any. ``--budget latency`` cuts
+all to the same measured latency, ``--budget kept_macs`` to the same MACs. Latency is that of ONNX
+Runtime on one thread, CPU time over the dense network's, all networks taking turns. Finished
+networks lie in WORK/ and are found again.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -29,7 +34,7 @@ from uav_prune_perception.methods.recipe import check_recipe
 from uav_prune_perception.methods.recipe_source import RecipeSource
 from uav_prune_perception.onboard.engines.onnx_runtime import OnnxRuntimeEngine
 
-ALLOCATIONS = ('global', 'uniform', 'macs', 'latency')
+ALLOCATIONS = ('macs', 'latency')
 DENSE = 'dense'
 BURST = 4
 
@@ -55,12 +60,16 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument('--data', type=Path, required=True)
     parser.add_argument('--work', type=Path, required=True)
-    parser.add_argument('--depth', type=int, default=20)
-    parser.add_argument('--kept', type=float, nargs='+', default=[0.7, 0.5])
-    parser.add_argument('--epochs', type=int, default=0)
-    parser.add_argument('--seeds', type=int, nargs='+', default=[0])
+    parser.add_argument('--problem', choices=('cifar', 'eurosat'), default='eurosat')
+    parser.add_argument('--depth', type=int, default=20, help='of the CIFAR ResNet')
+    parser.add_argument('--dense-epochs', type=int, default=6, help='of the EuroSAT network')
+    parser.add_argument('--side', type=int, default=32, help='of the EuroSAT pictures')
+    parser.add_argument('--budget', choices=('latency', 'kept_macs'), default='latency')
+    parser.add_argument('--kept', type=float, nargs='+', default=[0.5])
+    parser.add_argument('--epochs', type=int, default=1)
+    parser.add_argument('--seeds', type=int, nargs='+', default=[0, 1, 2])
     parser.add_argument('--allocations', nargs='+', default=list(ALLOCATIONS))
-    parser.add_argument('--round-to', type=int, default=4)
+    parser.add_argument('--round-to', type=int, default=8)
     parser.add_argument('--rounds', type=int, default=40)
     parser.add_argument('--json', type=Path)
     options = parser.parse_args()
@@ -75,16 +84,23 @@ def main() -> None:
 
 def made(allocation: str, seed: int, options: argparse.Namespace) -> Ladder:
     """The ladder of one allocation, from an earlier run where there is one."""
-    kept = '-'.join(f'{share:.0%}' for share in options.kept) if allocation != DENSE else ''
-    name = f'r{options.depth}_{allocation}_{seed}_{options.epochs}_{options.round_to}{kept}'
-    name = name.replace('%', '')
-    folder = options.work / name
+    folder = folder_of(allocation, seed, options)
     if folder.exists():
         return open_ladder(folder)
-    print(name, flush=True)
+    print(folder.name, flush=True)
     reporter: Reporter = Lines()  # type: ignore[assignment]
-    recipe = check_recipe(RecipeSource(name, recipe_of(allocation, seed, options)))
+    recipe = check_recipe(RecipeSource(folder.name, recipe_of(allocation, seed, options)))
     return prune(recipe, folder, reporter)
+
+
+def folder_of(allocation: str, seed: int, options: argparse.Namespace) -> Path:
+    """Where a ladder lies."""
+    kept = '-'.join(f'{100 * share:g}' for share in options.kept)
+    problem = f'r{options.depth}' if options.problem == 'cifar' else f'eurosat{options.side}'
+    if allocation == DENSE:
+        return Path(options.work / f'{problem}_{DENSE}')
+    how = f'{options.epochs}_{options.round_to}_{options.budget}_{kept}'
+    return Path(options.work / f'{problem}_{allocation}_{seed}_{how}')
 
 
 def recipe_of(allocation: str, seed: int, options: argparse.Namespace) -> dict[str, Any]:
@@ -92,28 +108,48 @@ def recipe_of(allocation: str, seed: int, options: argparse.Namespace) -> dict[s
     levels: list[dict[str, Any]] = [{'kept_macs': 1.0, 'name': DENSE}]
     if allocation != DENSE:
         levels = [
-            {'kept_macs': share, 'name': f'{share:.0%}'.rstrip('%')} for share in options.kept
+            {options.budget: share, 'name': f'{100 * share:g}'} for share in options.kept
         ]
     return {
-        'name': f'{allocation}_driven', 'seed': seed,
-        'data': {'kind': 'cifar10', 'root': str(options.data / 'cifar10'), 'val': 1000,
-                 'augmentation': {'kind': 'crop_flip'}},
-        'network': {
-            'name': 'resnet_cifar', 'options': {'depth': options.depth},
-            'weights': str(options.data / f'weights/cifar10_resnet{options.depth}.safetensors'),
-        },
-        'train': {'epochs': 0},
+        'name': f'{allocation}_driven', 'seed': seed, **problem_of(allocation, options),
         'prune': {
             'method': 'taylor', 'options': {'batches': 8, 'batch_size': 64},
             'allocation': None if allocation == DENSE else allocation, 'reconstruct': True,
             'from': 'dense', 'round_to': options.round_to, 'min_channels': options.round_to,
             'levels': levels,
         },
-        'finetune': {
-            'epochs': options.epochs, 'batch_size': 64, 'optimizer': 'sgd', 'lr': 0.01,
-            'weight_decay': 5e-4, 'warmup_epochs': 0, 'ema': False, 'distil': True,
-        },
-        'export': {'profile_runs': 5, 'threads': 1},
+        'export': {'profile_runs': 60, 'threads': 1},
+    }
+
+
+def problem_of(allocation: str, options: argparse.Namespace) -> dict[str, Any]:
+    """Data, network, training and fine-tuning."""
+    if options.problem == 'cifar':
+        weights = f'weights/cifar10_resnet{options.depth}.safetensors'
+        return {
+            'data': {'kind': 'cifar10', 'root': str(options.data / 'cifar10'), 'val': 1000,
+                     'augmentation': {'kind': 'crop_flip'}},
+            'network': {'name': 'resnet_cifar', 'options': {'depth': options.depth},
+                        'weights': str(options.data / weights)},
+            'train': {'epochs': 0},
+            'finetune': {
+                'epochs': options.epochs, 'batch_size': 64, 'optimizer': 'sgd', 'lr': 0.01,
+                'weight_decay': 5e-4, 'warmup_epochs': 0, 'ema': False, 'distil': True,
+            },
+        }
+    sys.path.insert(0, str(Path(__file__).parent))
+    weights = folder_of(DENSE, 0, options) / f'levels/{DENSE}/weights.safetensors'
+    return {
+        'data': {'kind': 'eurosat', 'root': str(options.data / 'eurosat_rgb'),
+                 'side': options.side,
+                 'mean': 0.5, 'std': 0.5,
+                 'augmentation': {'kind': 'crop_flip', 'pad': 2, 'quarter_turns': True}},
+        'network': {'name': 'inverted_residuals:InvertedResiduals'} | (
+            {} if allocation == DENSE else {'weights': str(weights)}
+        ),
+        'train': {'epochs': options.dense_epochs if allocation == DENSE else 0, 'batch_size': 64,
+                  'lr': 3e-3, 'warmup_epochs': 0.3},
+        'finetune': {'epochs': options.epochs, 'batch_size': 64, 'lr': 1e-3, 'warmup_epochs': 0.1},
     }
 
 
@@ -129,7 +165,8 @@ def measured(
             engines[key] = OnnxRuntimeEngine(ladder.file(level), threads=1)
             engines[key].load()
             levels[key] = level
-    picture = np.random.default_rng(0).random((1, 3, 32, 32), dtype=np.float32)
+    side = 32 if options.problem == 'cifar' else options.side
+    picture = np.random.default_rng(0).random((1, 3, side, side), dtype=np.float32)
     times = {key: np.empty(options.rounds) for key in engines}
     for turn in range(-1, options.rounds):
         for key, engine in engines.items():

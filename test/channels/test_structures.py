@@ -12,7 +12,7 @@ from channel_networks import CASES, Case
 from torch.utils import _pytree as pytree
 from torch.utils.flop_counter import FlopCounterMode
 
-from uav_prune_perception.channels import load_pruned, prune
+from uav_prune_perception.channels import ChannelGraph, load_pruned, prune
 
 
 @pytest.fixture(autouse=True)
@@ -51,3 +51,22 @@ def test_structure_is_cut_exactly(case: Case, tmp_path):
         outputs = pytree.tree_leaves((again(*example), result.model(*example)))
     half = len(outputs) // 2
     assert all(torch.equal(a, b) for a, b in zip(outputs[:half], outputs[half:], strict=True))
+
+
+def test_each_half_of_a_chunk_keeps_whole_blocks():
+    class Halves(torch.nn.Module):
+        def __init__(self, half: int) -> None:
+            super().__init__()
+            self.enter = torch.nn.Conv2d(3, 2 * half, 3)
+            self.after = torch.nn.Conv2d(half, 8, 1)
+
+        def forward(self, x):
+            a, b = self.enter(x).chunk(2, 1)
+            return self.after(a * b)
+
+    for half, step in ((32, 8), (8, 4)):  # halves of 8 in blocks of 8 could not be cut at all
+        graph = ChannelGraph.trace(Halves(half).eval(), torch.rand(1, 3, 8, 8))
+        (group,) = [group for group in graph.groups if group.name == 'enter']
+        assert (group.width, group.tied) == (half, 2)
+        assert group.step(8) == step
+        assert group.step(1) == 1

@@ -48,7 +48,7 @@ def scores(seed: int = 0) -> dict[str, torch.Tensor]:
 def bounds(least: int = 2, round_to: int = 1) -> dict[str, Bounds]:
     return {
         name: group_bounds(
-            width, 1, width, min_channels=least, round_to=round_to, max_cut=0.95
+            width, 1, width, min_channels=least, step=round_to, max_cut=0.95
         )
         for name, width in WIDTHS.items()
     }
@@ -132,14 +132,24 @@ def test_a_budget_between_the_steps_is_refused_with_the_nearest() -> None:
         allocated(GlobalThreshold(), only, coarse, 40.0, limits)
 
 
+def test_a_level_above_that_ended_lower_is_named() -> None:
+    with pytest.raises(MethodError, match=r'has only .* the level above ended below'):
+        allocated(Uniform(), scores(), cost, 1.2 * FULL, bounds())
+
+
 def test_the_cap_counts_from_the_dense_network() -> None:
-    settings = {'min_channels': 4, 'round_to': 8, 'max_cut': 0.9}
+    settings = {'min_channels': 4, 'max_cut': 0.9}
     assert group_bounds(20, 1, 100, **settings).least == 10
     assert group_bounds(3, 1, 3, **settings).least == 3
 
 
+def test_the_fewest_channels_are_a_multiple_too() -> None:
+    assert group_bounds(48, 1, 48, min_channels=4, max_cut=0.75, step=8).least == 16
+    assert group_bounds(12, 1, 48, min_channels=4, max_cut=0.75, step=8).least == 12
+
+
 def test_tied_channels_count_as_one_choice() -> None:
-    limits = group_bounds(32, 4, 32, min_channels=6, round_to=8, max_cut=1.0)
+    limits = group_bounds(32, 4, 32, min_channels=6, step=2, max_cut=1.0)
     assert limits.least == 2, '6 channels are 2 choices of 4'
     assert limits.round_to == 2, '8 channels are 2 choices of 4'
 

@@ -45,8 +45,8 @@ def context_of(model: nn.Module, graph: ChannelGraph, round_to: int = 8) -> Any:
         model=model, graph=graph, task=SimpleNamespace(example_input=lambda: PICTURE),
         bounds={
             group.name: group_bounds(
-                group.width, group.tied, group.width, min_channels=4, round_to=round_to,
-                max_cut=0.9)
+                group.width, group.tied, group.width, min_channels=4,
+                step=group.step(round_to), max_cut=0.9)
             for group in graph.groups
         },
     )

@@ -9,6 +9,7 @@ a *group*; its ``width`` is how many classes there are to choose from.
 
 from __future__ import annotations
 
+import math
 import re
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
@@ -91,6 +92,20 @@ class Group:
         Chunks, shuffles, pixel shuffles and grouped convolutions tie channels.
         """
         return int(self.members[self.producers[0]].shape[1])
+
+    def step(self, round_to: int) -> int:
+        """Choices in which the width goes down, so that channels stay multiples of ``round_to``.
+
+        Where tied channels lie apart (the halves of a chunk, the groups of a convolution), each
+        run of them is read by itself, and each should be a multiple. Runs too narrow for that
+        (grouped convolutions) are counted together.
+        """
+        channels = torch.sort(self.members[self.producers[0]][0]).values
+        runs = 1 + int((torch.diff(channels) != 1).sum())
+        run = self.tied // runs
+        if self.tied == runs * run and self.width * run >= 2 * round_to:
+            return round_to // math.gcd(round_to, run)
+        return round_to // math.gcd(round_to, self.tied)
 
     def __str__(self) -> str:
         made = ', '.join(slot.parameter for slot in self.producers)

@@ -57,7 +57,7 @@ def round_count(
     """
     wanted = max(1, round(count), math.ceil(minimum / group.tied))
     if round_to and round_to > 1:
-        step = round_to // math.gcd(round_to, group.tied)
+        step = group.step(round_to)
         wanted = max(step, round(wanted / step) * step)
         while wanted * group.tied < minimum:
             wanted += step

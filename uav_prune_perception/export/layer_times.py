@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import json
+import math
 import tempfile
 from collections import defaultdict
 from dataclasses import dataclass
@@ -34,10 +35,23 @@ class LayerTime:
     ms: float
 
 
+@dataclass(frozen=True)
+class OtherTime:
+    """An operator without weights.
+
+    Attributes:
+        output: shape of its first output.
+        ms: milliseconds, the best of the runs.
+    """
+
+    output: tuple[int, ...]
+    ms: float
+
+
 def layer_times(
     path: str | Path, picture: np.ndarray, *, runs: int = 10, threads: int = 1
-) -> tuple[list[LayerTime], float]:
-    """Times of the weighted operators in the order of execution, and of all the rest together.
+) -> tuple[list[LayerTime], list[OtherTime]]:
+    """Times of the operators with weights, and of those without, in the order of execution.
 
     Args:
         path: an ONNX file with one input.
@@ -69,7 +83,7 @@ def layer_times(
     return _summed_up(events)
 
 
-def _summed_up(events: list[dict[str, Any]]) -> tuple[list[LayerTime], float]:
+def _summed_up(events: list[dict[str, Any]]) -> tuple[list[LayerTime], list[OtherTime]]:
     took: dict[str, list[float]] = defaultdict(list)
     about: dict[str, dict[str, Any]] = {}
     for event in events:
@@ -77,16 +91,16 @@ def _summed_up(events: list[dict[str, Any]]) -> tuple[list[LayerTime], float]:
         if event.get('cat') == 'Node' and name.endswith('_kernel_time'):
             took[name].append(event['dur'] / 1e3)
             about[name] = event['args']
-    layers, rest = [], 0.0
+    layers, others = [], []
     for name, values in took.items():
         facts, ms = about[name], min(values)
         inputs = facts.get('input_type_shape', [])
+        output = _shape(next(iter(facts.get('output_type_shape', [])), {}))
         if facts.get('op_name') not in WEIGHTED or len(inputs) < 2:
-            rest += ms
+            others.append(OtherTime(output, ms))
             continue
-        output = _shape(facts['output_type_shape'][0])
-        layers.append(LayerTime(_shape(inputs[1]), int(np.prod(output[2:], dtype=int)), ms))
-    return layers, rest
+        layers.append(LayerTime(_shape(inputs[1]), math.prod(output[2:]), ms))
+    return layers, others
 
 
 def _shape(typed: dict[str, list[int]]) -> tuple[int, ...]:

@@ -24,7 +24,7 @@ from .interfaces import (
 )
 
 TOLERANCE = 0.01  # of the target, the promise
-GOOD_ENOUGH = 0.001  # of the target, where the search stops
+GOOD_ENOUGH = 0.001  # of the target, where the search stops unless the allocator says otherwise
 # Where the search for whole widths begins, in steps from where bisection ends.
 STARTS = (0, 1, -4, 4, -16, 16, -64, 64)
 Unit = tuple[str, str]
@@ -167,6 +167,7 @@ def reach(
     *,
     steps: int,
     tolerance: float = TOLERANCE,
+    near: float = GOOD_ENOUGH,
 ) -> Keep:
     """Bisection over ``at`` (cost falls with its argument), then single widths to the mark.
 
@@ -177,9 +178,11 @@ def reach(
             respect the bounds.
         steps: as many as there are.
         tolerance: of the target, the promise.
+        near: of the target, where single widths are left alone.
 
     Raises:
-        MethodError: the target lies outside what the bounds allow, or between their steps.
+        MethodError: the target lies outside what the bounds allow, between their steps, or above
+            what is there.
     """
     known: dict[tuple[int, ...], float] = {}
     target = budget.target
@@ -197,6 +200,12 @@ def reach(
             f'{budget.text(cost(least))}; lower prune.min_channels, raise prune.max_cut, or '
             'ask for a larger share'
         )
+    if cost(most) < target * (1 - tolerance):
+        raise MethodError(
+            f'asked for {budget.text(target)}, but the network that is cut has only '
+            f'{budget.text(cost(most))}: the level above ended below this one; ask for less, or '
+            'say prune.from: dense'
+        )
     low, high = 0, steps
     while high - low > 1:
         middle = (low + high) // 2
@@ -204,7 +213,7 @@ def reach(
     counts = most if cost(most) <= target else at(low)
     for distance in STARTS:
         start = at(min(steps, max(0, low + distance)))
-        found = _closer(start, order, cost, (target, tolerance))
+        found = _closer(start, order, cost, (target, tolerance, near))
         counts = min(found, counts, key=lambda c: abs(cost(c) - target))
         if abs(cost(counts) - target) <= tolerance * target:
             break
@@ -220,13 +229,13 @@ def _closer(
     counts: Counts,
     order: Ranking,
     cost: Callable[[Counts], float],
-    mark: tuple[float, float],
+    mark: tuple[float, float, float],
 ) -> Counts:
     """Change single widths by one step, the best first; pairs of widths where singles fail."""
-    target, tolerance = mark
+    target, tolerance, near = mark
     while True:
         gap = abs(cost(counts) - target)
-        if gap <= GOOD_ENOUGH * target:
+        if gap <= near * target:
             return counts
         best = _nearest(_neighbours(counts, order), cost, target)
         if best is not None and abs(cost(best) - target) < gap:
@@ -259,7 +268,7 @@ def _nearest(
 
 
 def group_bounds(
-    width: int, tied: int, dense_width: int, *, min_channels: int, round_to: int, max_cut: float
+    width: int, tied: int, dense_width: int, *, min_channels: int, max_cut: float, step: int = 1
 ) -> Bounds:
     """Bounds of one group, in choices.
 
@@ -268,8 +277,8 @@ def group_bounds(
         tied: channels that go with each choice.
         dense_width: choices that it had in the dense network, from which ``max_cut`` counts.
         min_channels: fewest channels.
-        round_to: channels in multiples of this.
         max_cut: largest share of ``dense_width`` that may go.
+        step: choices in multiples of this (`Group.step`), the fewest too.
     """
     least = max(1, math.ceil(min_channels / tied), math.ceil((1 - max_cut) * dense_width - 1e-9))
-    return Bounds(min(least, width), round_to // math.gcd(round_to, tied))
+    return Bounds(min(math.ceil(least / step) * step, width), step)

@@ -13,18 +13,19 @@ from numpy.typing import ArrayLike
 from uav_prune_perception.channels import ChannelGraph
 from uav_prune_perception.channels.width_cost import Floats
 
-from .allocation import Counts, Ranking, Unit, reach
+from .allocation import TOLERANCE, Counts, Ranking, Unit, reach
 from .interfaces import Budget, Keep, LevelContext, MethodError, Scores
 from .latency_table import LatencyTable
 
 PARTS = 32  # of a group at most go one after the other; smaller steps change nothing
+AHEAD = 4  # steps that are looked ahead: an engine may save nothing on one, and much on the next
 
 
 class CostGreedy:
     """Greedy knapsack: importance per cost, on foreseen latency (as HALP does) or on MACs.
 
-    Steps are of ``prune.round_to`` channels. What a step saves depends on the widths around it
-    and is computed anew after each. Scores must be comparable between groups.
+    Steps are of ``prune.round_to`` channels, up to `AHEAD` at once. What a step saves depends on
+    the widths around it and is computed anew after each. Scores must be comparable between groups.
 
     HALP: Shen et al., Structural Pruning via Latency-Saliency Knapsack, NeurIPS 2022. Its knapsack
     over groups of channels is solved greedily here, on a table from one profile
@@ -58,7 +59,8 @@ class CostGreedy:
                 counts[unit] = count
             return counts
 
-        return reach(order, budget, at, steps=len(removed))
+        # Widths were chosen for their cost: none is changed for the sake of the last percent.
+        return reach(order, budget, at, steps=len(removed), near=TOLERANCE)
 
     def _removals(self, order: Ranking, context: LevelContext) -> list[tuple[Unit, int]]:
         """(unit, its width afterwards), in the order of least loss for what is saved."""
@@ -68,22 +70,22 @@ class CostGreedy:
         widths = np.array([order.fitted(unit, order.width(unit)) for unit in units], np.float64)
         removed: list[tuple[Unit, int]] = []
         while True:
-            after = np.array([
-                _narrower(order, unit, int(width))
-                for unit, width in zip(units, widths, strict=True)
-            ])
-            open_ = np.flatnonzero(after < widths)
-            if not len(open_):
+            trials = [
+                (place, after) for place, unit in enumerate(units)
+                for after in _narrower(order, unit, int(widths[place]))
+            ]
+            if not trials:
                 return removed
-            trials = np.repeat(widths[None], len(open_), axis=0)
-            trials[np.arange(len(open_)), open_] = after[open_]
-            saved = price(widths) - price(trials)
+            tried = np.repeat(widths[None], len(trials), axis=0)
+            for row, (place, after) in enumerate(trials):
+                tried[row, place] = after
+            saved = price(widths) - price(tried)
             lost = np.array([
-                worth[i][int(widths[i])] - worth[i][int(after[i])] for i in open_
+                worth[place][int(widths[place])] - worth[place][after] for place, after in trials
             ])
-            best = open_[int(np.argmin(lost / np.maximum(saved, 1e-12)))]
-            widths[best] = after[best]
-            removed.append((units[best], int(after[best])))
+            place, after = trials[int(np.argmin(lost / np.maximum(saved, 1e-12)))]
+            widths[place] = after
+            removed.append((units[place], after))
 
     def _price(self, context: LevelContext) -> Callable[[ArrayLike], Floats]:
         if self.kind == 'macs':
@@ -103,9 +105,12 @@ def _worth_of_best(order: Ranking, unit: Unit) -> Floats:
     return np.concatenate([[0.0], np.cumsum(np.where(np.isfinite(values), values, 0.0))])
 
 
-def _narrower(order: Ranking, unit: Unit, width: int) -> int:
-    """The next smaller width that the bounds allow, the same where there is none."""
+def _narrower(order: Ranking, unit: Unit, width: int) -> list[int]:
+    """The next smaller widths that the bounds allow, the widest first; none at the least."""
     bounds = order.bounds[unit]
     step = max(1, -(-order.width(unit) // PARTS // bounds.round_to)) * bounds.round_to
-    fewer = (width - 1) // step * step
-    return width if width <= bounds.least else max(bounds.least, fewer)
+    found: list[int] = []
+    while width > bounds.least and len(found) < AHEAD:
+        width = max(bounds.least, (width - 1) // step * step)
+        found.append(width)
+    return found

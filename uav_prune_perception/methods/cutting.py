@@ -92,8 +92,8 @@ class Limits:
         return {
             group.name: group_bounds(
                 group.width, group.tied, self._dense_widths.get(group.name, group.width),
-                min_channels=settings.min_channels, round_to=settings.round_to,
-                max_cut=settings.max_cut,
+                min_channels=settings.min_channels, max_cut=settings.max_cut,
+                step=group.step(settings.round_to),
             )
             for group in graph.groups
         }

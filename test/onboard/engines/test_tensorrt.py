@@ -1,6 +1,6 @@
 # Copyright 2026 uav_prune_perception contributors
 # SPDX-License-Identifier: Apache-2.0
-"""The TensorRT code against doubles of five versions, made from NVIDIA's call table.
+"""The TensorRT code against doubles of six versions, made from NVIDIA's call table.
 
 This is no proof that it runs on a Jetson: ``test_tensorrt_hardware.py`` is, where there is one.
 """
@@ -11,12 +11,13 @@ import json
 import sys
 import threading
 import time
+from unittest.mock import ANY
 
 import numpy as np
 import pytest
 import variant_ladder
 from cuda_double import CudaDouble
-from tensorrt_double import VERSIONS, tensorrt_double
+from tensorrt_double import METHODS, VERSIONS, tensorrt_double
 
 from uav_prune_perception.onboard.engines import (
     background_build,
@@ -31,7 +32,7 @@ from uav_prune_perception.onboard.engines.onnx_runtime import OnnxRuntimeEngine
 from uav_prune_perception.onboard.engines.selection import choose_engines
 from uav_prune_perception.onboard.engines.tensorrt_build import Machine, build_level
 from uav_prune_perception.onboard.engines.tensorrt_cache import PlanCache, default_folder
-from uav_prune_perception.onboard.engines.tensorrt_run import tensorrt_factory
+from uav_prune_perception.onboard.engines.tensorrt_run import NoPlan, tensorrt_factory
 
 SYMMETRIC = 'int8_symmetric'
 PRECISIONS = ('fp32', 'fp16', SYMMETRIC)
@@ -351,6 +352,95 @@ def test_a_plan_that_is_just_being_replaced_is_read_once_more(ladder, cache, mon
     monkeypatch.setattr(tensorrt_cache.time, 'sleep', lambda _: None)
     with pytest.raises(EngineError, match='is damaged; run "mend"'):
         cache.read(key, 'mend')
+
+
+def of_another_machine(document):
+    return {**document, 'key': {**document['key'], 'tensorrt': '8.6.1'}}
+
+
+@pytest.mark.parametrize(
+    ('spoil', 'words'),
+    [
+        (lambda text: text[:len(text) // 2], 'no fp32 plan has been built'),
+        (lambda text: '', 'no fp32 plan has been built'),
+        (lambda text: '[' * 100_000, 'no fp32 plan has been built'),
+        (lambda text: '{"key": [1], "bytes": 3}', 'no fp32 plan has been built'),
+        (lambda text: json.dumps(of_another_machine(json.loads(text))),
+         r'was built with TensorRT 8\.6\.1 \(here: 10\.3\.0\)'),
+        (lambda text: text.replace('"8.7"', '"7.2"'), 'compute capability 7.2 .here: 8.7'),
+        (lambda text: json.dumps({**json.loads(text), 'sha256': None}), 'is damaged'),
+    ],
+)
+def test_a_spoilt_json_is_one_line_and_the_command_mends_it(ladder, cache, spoil, words):
+    here = a_machine('10.3')
+    (path, _), _ = built(here, ladder, cache)
+    facts = path.with_suffix('.json')
+    facts.write_text(spoil(facts.read_text()))
+    with pytest.raises(NoPlan, match=words) as caught:
+        tensorrt_factory(ladder, 'fp32', here=here, cache=cache)
+    assert '\n' not in str(caught.value)
+    assert built(here, ladder, cache) == [(path, True), (ANY, False)]  # without --again
+    tensorrt_factory(ladder, 'fp32', here=here, cache=cache)
+
+
+def test_with_a_damaged_plan_onnx_runtime_flies_until_it_is_built_again(
+    ladder, cache, monkeypatch, caplog
+):
+    here = a_machine('10.3')
+    monkeypatch.setattr(tensorrt_run, 'machine', lambda: here)
+    monkeypatch.setattr(tensorrt_run, 'PlanCache', lambda: cache)
+    (path, _), _ = built(here, ladder, cache)
+    path.write_bytes(path.read_bytes()[:-3])
+    caplog.set_level('INFO')
+    engine = choose_engines(ladder)(ladder, ladder.levels[0])
+    assert isinstance(engine, OnnxRuntimeEngine)
+    assert 'the fp32 plan that there is is damaged; run "uav-prune build' in caplog.text
+    assert built(here, ladder, cache)[0] == (path, True)
+
+
+def test_a_full_disk_leaves_no_half_plan(ladder, cache, monkeypatch):
+    here = a_machine('10.3')
+    cache.folder.mkdir(parents=True)
+
+    def full(*_args, **_options):
+        raise OSError(28, 'No space left on device')
+
+    with monkeypatch.context() as patch:
+        patch.setattr(tensorrt_cache.Path, 'write_bytes', full)
+        with pytest.raises(OSError, match='No space left'):
+            built(here, ladder, cache)
+    assert not [path for path in cache.folder.iterdir() if path.suffix != '.lock']
+    assert built(here, ladder, cache)[0] == (ANY, True)
+
+
+def test_a_folder_that_knows_no_locks_is_built_in_all_the_same(ladder, cache, monkeypatch):
+    def no_locks(*_args):
+        raise OSError(37, 'No locks available')
+
+    monkeypatch.setattr(tensorrt_cache.fcntl, 'flock', no_locks)
+    assert all(fresh for _, fresh in built(a_machine('10.3'), ladder, cache))
+
+
+def test_a_timing_cache_of_another_device_is_dropped_and_none_is_no_fault(
+    ladder, cache, monkeypatch
+):
+    here = a_machine('11.1')
+    tries = []
+
+    def set_timing_cache(module, facts, cache, ignore_mismatch):
+        tries.append(cache._facts.content)
+        facts.timing_cache = cache if len(tries) > 1 else None
+        return len(tries) > 1
+
+    level = ladder.levels[0]
+    here_timing = cache.timing_cache(here.trt.__version__, here.gpu)
+    here_timing.parent.mkdir(parents=True)
+    here_timing.write_bytes(b'of another device')
+    monkeypatch.setitem(METHODS, ('IBuilderConfig', 'set_timing_cache'), set_timing_cache)
+    assert build_level(here, ladder, level, 'fp32', cache)[1]
+    assert tries == [b'of another device', b'']
+    monkeypatch.setitem(METHODS, ('IBuilderConfig', 'get_timing_cache'), lambda *_: None)
+    assert build_level(here, ladder, level, 'fp32', cache, again=True)[1]
 
 
 def test_a_timing_cache_that_is_damaged_or_cannot_be_kept_costs_no_plan(

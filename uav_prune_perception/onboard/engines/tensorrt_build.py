@@ -50,8 +50,13 @@ class Machine:
 
     @property
     def strongly_typed(self) -> bool:
-        """Whether the network's own types can decide the precision (10 and later)."""
-        return hasattr(self.trt.NetworkDefinitionCreationFlag, 'STRONGLY_TYPED')
+        """Whether the network's own types can decide the precision (9 and later).
+
+        11 still has the flag and ignores it, for there is nothing else; a version without both
+        this flag and FP16 is taken to be one that has dropped it.
+        """
+        flag = hasattr(self.trt.NetworkDefinitionCreationFlag, 'STRONGLY_TYPED')
+        return flag or not hasattr(self.trt.BuilderFlag, 'FP16')
 
     def key(self, ladder: Ladder, level: Level, precision: str) -> PlanKey:
         """The key of a level's plan on this machine.
@@ -126,7 +131,7 @@ def build_level(
         OSError: the disk is full.
     """
     key = here.key(ladder, level, precision)
-    if not again and cache.facts(key) is not None:
+    if not again and cache.is_sound(key):
         return cache.plan(key), False
     onnx, what = source_file(ladder, level, precision, here.strongly_typed), f'level {level.name}'
     before = cache.facts(key)
@@ -169,11 +174,10 @@ def build_plan(
         if flag is None:
             raise EngineError(f'TensorRT {trt.__version__}: no {name} flag, {precision} needs it')
         config.set_flag(flag)
-    # Should a damaged file make no cache: an empty one always does.
-    timing = (
-        config.create_timing_cache(_content(timing_cache)) or config.create_timing_cache(b'')
-    )
-    config.set_timing_cache(timing, False)
+    timing = config.create_timing_cache(_content(timing_cache))
+    if timing is None or not config.set_timing_cache(timing, False):
+        # A damaged file, or one of another device: an empty cache is always taken.
+        config.set_timing_cache(config.create_timing_cache(b''), False)
     if hasattr(trt, 'IProgressMonitor'):
         config.progress_monitor = _progress_monitor(trt, tell)
     plan = builder.build_serialized_network(network, config)
@@ -182,8 +186,10 @@ def build_plan(
             f'{onnx}: TensorRT {trt.__version__} cannot build it as {precision}; its log is on '
             'stderr'
         )
+    timed = config.get_timing_cache()
     try:
-        _keep(timing_cache, bytes(config.get_timing_cache().serialize()))
+        if timed is not None:
+            _keep(timing_cache, bytes(timed.serialize()))
     except OSError as error:  # minutes of building are worth more than the next one's head start
         tell(f'{timing_cache}: not kept: {error.strerror}')
     return bytes(plan)

@@ -123,13 +123,28 @@ class PlanCache:
             except BlockingIOError:
                 wait()
                 fcntl.flock(lock, fcntl.LOCK_EX)
+            except OSError:
+                pass  # some network folders know no locks: two builders then make it twice
             yield
 
     def facts(self, key: PlanKey) -> dict[str, Any] | None:
-        """What is known of the plan of ``key``; None = there is none, or only half of one."""
+        """What is known of the plan of ``key``; None = there is none, or only half of one.
+
+        A JSON file that is truncated, or says another key than its name does (copied by hand from
+        another machine, say), does not count.
+        """
         path = self.plan(key)
         document = _read(path.with_suffix('.json'))
-        return document if document is not None and path.is_file() else None
+        told = document.get('key') == key.document() and isinstance(document.get('bytes'), int)
+        return document if told and path.is_file() else None
+
+    def is_sound(self, key: PlanKey) -> bool:
+        """Whether there is a plan of ``key``, byte for byte as it was built."""
+        facts = self.facts(key)
+        try:
+            return facts is not None and sha256_of(self.plan(key)) == facts.get('sha256')
+        except OSError:
+            return False
 
     def read(self, key: PlanKey, mend: str) -> bytes:
         """The plan, checked.
@@ -158,12 +173,15 @@ class PlanCache:
     def why_not(self, key: PlanKey) -> str:
         """In words, why there is no plan for ``key``."""
         wanted = key.document()
+        what = f'the {key.precision} plan that there is'
+        if self.facts(key) is not None:
+            return f'{what} is damaged'
         for path in sorted(self.folder.glob('*.json')):
-            there = (_read(path) or {}).get('key', {})
+            there = _mapping(_read(path).get('key'))
             if (there.get('onnx_sha256'), there.get('precision')) == (
                 key.onnx_sha256, key.precision
             ) and path.with_suffix('.plan').is_file():
-                return f'the {key.precision} plan that there is {_difference(there, wanted)}'
+                return f'{what} {_difference(there, wanted)}'
         return f'no {key.precision} plan has been built'
 
 
@@ -185,7 +203,7 @@ def _difference(there: dict[str, Any], wanted: dict[str, Any]) -> str:
     """'was built with TensorRT 8.5.2 (here: 10.3.0)', for all that differs."""
     if there.get('tensorrt') != wanted['tensorrt']:
         return f'was built with TensorRT {there.get("tensorrt")} (here: {wanted["tensorrt"]})'
-    before, now = there.get('gpu', {}), wanted['gpu']
+    before, now = _mapping(there.get('gpu')), wanted['gpu']
     names = [name for name in now if before.get(name) != now[name]]
     if names:
         pairs = ', '.join(f'{n.replace("_", " ")} {before.get(n)} (here: {now[n]})' for n in names)
@@ -193,9 +211,13 @@ def _difference(there: dict[str, Any], wanted: dict[str, Any]) -> str:
     return 'was built with other options'
 
 
-def _read(path: Path) -> dict[str, Any] | None:
+def _read(path: Path) -> dict[str, Any]:
+    """A JSON object; empty where there is none, or something else."""
     try:
-        document = json.loads(path.read_text(encoding='utf-8'))
-    except (OSError, ValueError):
-        return None
-    return document if isinstance(document, dict) else None
+        return _mapping(json.loads(path.read_text(encoding='utf-8')))
+    except (OSError, ValueError, RecursionError):
+        return {}
+
+
+def _mapping(value: object) -> dict[str, Any]:
+    return value if isinstance(value, dict) else {}

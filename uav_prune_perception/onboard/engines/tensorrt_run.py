@@ -280,7 +280,7 @@ def tensorrt_factory(
             wanted = key(level)
         except LadderError as error:
             raise EngineError(str(error)) from None
-        if cache.facts(wanted) is None:
+        if not cache.is_sound(wanted):
             raise NoPlan(
                 f'level {level.name}: {cache.why_not(wanted)}; run '
                 f'"{plan_command(ladder, wanted.precision)}" on this machine'
