@@ -4,9 +4,15 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 
 BLOCK = 128  # candidates compared at once; bounds the memory at BLOCK * (BLOCK + kept)
+
+
+# Of two places in a block: the second is the later one.
+_LATER = np.triu(np.ones((BLOCK, BLOCK), bool), 1)
 
 
 def nms(
@@ -28,18 +34,26 @@ def nms(
     Returns:
         int64 indices of the kept boxes, best score first (equal scores: lower index first).
     """
-    order = np.argsort(-scores, kind='stable')
+    # Class by class, if they count: a block then meets the kept ones of its own classes only.
+    keys = (-scores,) if class_ids is None else (-scores, class_ids)
+    order = np.lexsort(keys)
+    classes = np.zeros(len(order), np.int32) if class_ids is None else class_ids[order]
+    rivals = _Rivals.of(boxes[order], None if class_ids is None else classes, iou_threshold)
     limit = len(order) if max_kept is None else max_kept
-    rivals = _Rivals(boxes[order], None if class_ids is None else class_ids[order], iou_threshold)
-    kept = np.empty(0, np.int64)  # positions in the order
+    kept = np.empty(0, np.int64)  # positions in the order, ascending
     for start in range(0, len(order), BLOCK):
-        if len(kept) >= limit:
+        if class_ids is None and len(kept) >= limit:
             break
         block = np.arange(start, min(start + BLOCK, len(order)))
-        if len(kept):
-            block = block[~rivals.overlaps(block, kept).any(axis=1)]
-        kept = np.concatenate([kept, _survivors(rivals.overlaps(block, block), block)])
-    return order[kept[:limit]].astype(np.int64, copy=False)
+        here = rivals.at(slice(start, start + BLOCK))
+        near = kept[np.searchsorted(classes[kept], classes[start]):]
+        if len(near):
+            block = block[~rivals.at(near).overlap(here).any(axis=0)]
+            here = rivals.at(block)
+        kept = np.concatenate([kept, block[_survivors(here.overlap(here))]])
+    found = np.sort(order[kept])  # equal scores: lower index first
+    best: np.ndarray = found[np.argsort(-scores[found], kind='stable')][:limit]
+    return best.astype(np.int64, copy=False)
 
 
 def iou(first: np.ndarray, second: np.ndarray) -> np.ndarray:
@@ -70,51 +84,69 @@ def _area(boxes: np.ndarray) -> np.ndarray:
     return np.maximum(width, 0) * np.maximum(height, 0)
 
 
+@dataclass(frozen=True)
 class _Rivals:
     """Sorted candidates, and which of them cannot both stay.
 
     Coordinates lie one after the other by kind, and areas are computed once: this is where the
     time of decoding goes.
+
+    Attributes:
+        sides: [4, n], x1 y1 x2 y2.
+        areas: [n].
+        class_ids: int32 [n], or None.
+        threshold: of IoU.
     """
 
-    def __init__(
-        self, boxes: np.ndarray, class_ids: np.ndarray | None, iou_threshold: float
-    ) -> None:
-        self._sides = np.ascontiguousarray(boxes.T)
-        self._areas, self._class_ids, self._threshold = _area(boxes), class_ids, iou_threshold
-        self._least = np.finfo(self._areas.dtype).tiny if len(boxes) else 0.0
+    sides: np.ndarray
+    areas: np.ndarray
+    class_ids: np.ndarray | None
+    threshold: float
 
-    def overlaps(self, rows: np.ndarray, columns: np.ndarray) -> np.ndarray:
-        """Bool [rows, columns]: these two cannot both stay."""
-        x1, y1, x2, y2 = self._sides[:, rows, None]
-        other_x1, other_y1, other_x2, other_y2 = self._sides[:, None, columns]
+    @classmethod
+    def of(
+        cls, boxes: np.ndarray, class_ids: np.ndarray | None, iou_threshold: float
+    ) -> _Rivals:
+        ids = None if class_ids is None else class_ids.astype(np.int32, copy=False)
+        return cls(np.ascontiguousarray(boxes.T), _area(boxes), ids, iou_threshold)
+
+    def at(self, places: slice | np.ndarray) -> _Rivals:
+        """Some of them."""
+        ids = None if self.class_ids is None else self.class_ids[places]
+        return _Rivals(self.sides[:, places], self.areas[places], ids, self.threshold)
+
+    def overlap(self, other: _Rivals) -> np.ndarray:
+        """Bool [n, m]: these two cannot both stay."""
+        x1, y1, x2, y2 = self.sides[:, :, None]
+        other_x1, other_y1, other_x2, other_y2 = other.sides[:, None, :]
         shared = np.minimum(x2, other_x2)
-        shared -= np.maximum(x1, other_x1)
-        np.maximum(shared, 0, out=shared)
+        scratch = np.maximum(x1, other_x1)
+        shared -= scratch
+        np.maximum(shared, 0, out=shared)  # the height may stay negative: nothing is shared
         height = np.minimum(y2, other_y2)
-        height -= np.maximum(y1, other_y1)
-        shared *= np.maximum(height, 0, out=height)
-        total = self._areas[rows, None] + self._areas[None, columns]
+        height -= np.maximum(y1, other_y1, out=scratch)
+        shared *= height
+        total = np.add(self.areas[:, None], other.areas[None], out=height)
         total -= shared
-        # Where nothing is shared the quotient is 0, also of two boxes without area.
-        shared /= np.maximum(total, self._least, out=total)
-        overlap: np.ndarray = shared > self._threshold
-        if self._class_ids is not None:
-            overlap &= self._class_ids[rows, None] == self._class_ids[None, columns]
+        # Where nothing is shared the quotient is not above 0, also of two boxes without area.
+        shared /= np.maximum(total, np.finfo(total.dtype).tiny, out=total)
+        overlap: np.ndarray = shared > self.threshold
+        if self.class_ids is not None and other.class_ids is not None:
+            overlap &= self.class_ids[:, None] == other.class_ids[None]
         return overlap
 
 
-def _survivors(overlap: np.ndarray, block: np.ndarray) -> np.ndarray:
-    """The kept ones of a sorted block, considering only the block itself.
+def _survivors(overlap: np.ndarray) -> np.ndarray:
+    """Bool [n]: the kept ones of a sorted block, considering only the block itself.
 
     Each round lets those remove others that survived the round before. The start of the block
     that is final grows with every round, and no further change means that all of it is (Cluster
     NMS, Zheng et al., arXiv 2005.03572): two or three rounds in place of one step for each box.
     """
-    better = np.triu(overlap, 1)
-    alive = np.ones(len(block), bool)
+    better = (overlap & _LATER[:len(overlap), :len(overlap)]).astype(np.float32)
+    alive = np.ones(len(overlap), np.float32)
     while True:
-        after = np.logical_not(better[alive].any(axis=0))
+        after = (alive @ better == 0).astype(np.float32)
         if np.array_equal(after, alive):
-            return block[alive]
+            return alive > 0
         alive = after
