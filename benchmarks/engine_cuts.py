@@ -128,13 +128,14 @@ def cuts(
         known.write_text(json.dumps(kept, indent=1))
 
     has_c2f = any(type(module).__name__ == 'C2f' for module in network.factory().modules())
-    add('dense', network.factory, 'dense, torch')
+    add('dense', network.factory, *(['dense, torch'] if has_c2f else []))
     for share in NETWORKS[name][1]:
         if rival:
             for by, step in (('', None), (' by 8', 8)):
                 rivals = f'{share:.0%} TP{by}'
-                add(f'{rivals}, our export', lambda share=share, step=step: torch_pruning(
-                    network, share, step), rivals)
+                titles = [f'{rivals}, our export', rivals] if has_c2f else [rivals]
+                add(titles[0], lambda share=share, step=step: torch_pruning(
+                    network, share, step), *titles[1:])
         asked = kept.get(f'{share:.0%} TP', share)
         for step in OURS:
             add(f'{share:.0%} ours by {step}', lambda step=step, asked=asked: uniform(
