@@ -62,7 +62,7 @@ class DetectionBench(Bench):
             base.data, base.augmentation, base.loss_options, base.teacher_weight,
             base.size_limits, mean=base.input.mean, std=base.input.std,
         )
-        task.steps = self.setting.steps
+        task.pictures = self.setting.pictures
         task.test_reads.limit = 1
         return task
 

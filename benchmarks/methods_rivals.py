@@ -12,6 +12,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
 from torch.utils.flop_counter import FlopCounterMode
 
 from uav_prune_perception.training.fit import FitHook
@@ -103,6 +104,30 @@ class TorchPruner:
                 return self.model
             self.pruner.step()
         raise RuntimeError(f'Torch-Pruning {self.kind} does not reach {share:.0%} of the cost')
+
+
+def kept_channels(dense: nn.Module, small: nn.Module) -> dict[str, Tensor]:
+    """Which entries of each BatchNorm its cut has left, found by their values.
+
+    Args:
+        dense: the network that was cut.
+        small: what is left, before anything was learnt or measured anew.
+
+    Raises:
+        RuntimeError: two entries of a layer are equal, or one is new.
+    """
+    before = dict(dense.named_modules())
+    kept = {}
+    for path, norm in small.named_modules():
+        if isinstance(norm, _BatchNorm):
+            left = torch.stack([norm.running_mean, norm.weight, norm.bias], 1)
+            old = before[path]
+            whole = torch.stack([old.running_mean, old.weight, old.bias], 1)
+            same = (left[:, None] == whole[None]).all(2)
+            if not bool((same.sum(1) == 1).all()):
+                raise RuntimeError(f'{path}: the channels that stayed cannot be told apart')
+            kept[f'{path}.weight'] = same.int().argmax(1)
+    return kept
 
 
 class _Regularise(FitHook):

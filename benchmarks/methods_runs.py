@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from methods_rivals import STEPS, TAYLOR_BATCHES, TorchPruner, macs_of
+from methods_rivals import STEPS, TAYLOR_BATCHES, TorchPruner, kept_channels, macs_of
 from methods_settings import Contender, Problem, Setting
 from resumable import alone
 from safetensors.torch import save_file
@@ -32,6 +32,7 @@ from uav_prune_perception.methods.run_folder import RunFolder
 from uav_prune_perception.networks.registry import build_network
 from uav_prune_perception.networks.weights import load_weights
 from uav_prune_perception.training.classification_task import ClassificationTask
+from uav_prune_perception.training.feature_distillation import FeatureDistillation
 from uav_prune_perception.training.fit import FitOptions, fit
 from uav_prune_perception.training.recalibrate import recalibrate_batchnorm
 from uav_prune_perception.training.task import LearningTask, Predict, torch_predict
@@ -41,17 +42,18 @@ CALIBRATION = 10  # batches for BatchNorm after a cut, the same for everyone
 
 
 class Metered:
-    """Before a task's class: epochs ``steps`` long, and a count of labelled batches given.
+    """Before a task's class: epochs of so many pictures, and a count of labelled batches given.
 
     Every optimiser step takes one, and so does every gradient that a score is made of.
     """
 
-    steps: int | None = None
+    pictures: int | None = None
     taken = 0
 
     def steps_per_epoch(self, batch_size: int) -> int:
-        """As set, or the whole data."""
-        return self.steps or super().steps_per_epoch(batch_size)  # type: ignore[misc]
+        """Through the pictures of an epoch as set, or through the whole data."""
+        whole: int = super().steps_per_epoch(batch_size)  # type: ignore[misc]
+        return whole if self.pictures is None else min(whole, -(-self.pictures // batch_size))
 
     def train_batches(
         self, epoch: int, batch_size: int, generator: torch.Generator
@@ -65,9 +67,9 @@ class Metered:
 class MeteredTask(Metered, ClassificationTask):
     """A classification task that counts."""
 
-    def __init__(self, data: ClassificationSet, steps: int | None, **learning: Any) -> None:
+    def __init__(self, data: ClassificationSet, pictures: int | None, **learning: Any) -> None:
         super().__init__(data, **learning)
-        self.steps = steps
+        self.pictures = pictures
 
     def evaluate(self, predict: Predict, split: str = 'val', batch_size: int = 1) -> Accuracy:
         """In large batches, whoever asks: it is the same figure sooner."""
@@ -139,7 +141,7 @@ class Bench:
         """A fresh count over the same pictures."""
         base = self._template
         task = MeteredTask(
-            base.data, self.setting.steps, augmentation=base.augmentation, mean=base.input.mean,
+            base.data, self.setting.pictures, augmentation=base.augmentation, mean=base.input.mean,
             std=base.input.std,
         )
         task._sha256 = base.data_sha256
@@ -159,6 +161,7 @@ class Bench:
             },
             'finetune': {
                 **self.setting.fit(1 - sum(parts.values())), 'distil': contender.distil,
+                **contender.finetune,
             },
         }
         if contender.allocation:
@@ -253,10 +256,16 @@ class Bench:
             batches = task.train_batches(0, setting.batch_size, generator)
             pruner.gradients(itertools.islice(batches, TAYLOR_BATCHES), setting.device)
         small = self.cut_rival(pruner, cut)
+        features = contender.finetune.get('feature_weight', 0.0)
+        kept = kept_channels(dense, small) if features else {}
         recalibrate_batchnorm(small, task.calibration_batches(CALIBRATION))
         watch.phase('fine-tuning', 1)
         options = FitOptions(**setting.fit(1 - sum(parts.values())), seed=seed * 1000 + 1)
-        fit(small, task, options, teacher=dense if contender.distil else None)
+        with FeatureDistillation(small, dense, kept, features) as hook:
+            fit(
+                small, task, options, teacher=dense if contender.distil else None,
+                hooks=[hook] if features else [],
+            )
         dense.to('cpu')
         return small.to('cpu').eval()
 
@@ -295,7 +304,7 @@ class Bench:
 
     def _learn(self, model: nn.Module, path: Path) -> None:
         task = self.task()
-        task.steps = None  # it learns from all of the data
+        task.pictures = None  # it learns from all of the data
         options = {**self.setting.fit(), 'epochs': self.problem.dense_epochs, 'lr': 0.1,
                    'warmup_epochs': 1.0}
         fit(model, task, FitOptions(**options))

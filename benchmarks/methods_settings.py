@@ -12,6 +12,7 @@ from typing import Any
 from methods_rivals import available
 from resumable import machine
 
+from uav_prune_perception.methods.recipe import RecoverySection
 from uav_prune_perception.methods.registry import ALLOCATORS, method_factories
 
 CUTS = (0.50, 0.70, 0.84)  # of the MACs
@@ -70,6 +71,11 @@ class Setting:
     minutes: float | None = None
     val_limit: int | None = None
 
+    @property
+    def pictures(self) -> int | None:
+        """Of an epoch; None: all."""
+        return None if self.steps is None else self.steps * self.batch_size
+
     def fit(self, part: float = 1.0) -> dict[str, Any]:
         """A training section with a part of the whole budget."""
         return {
@@ -92,6 +98,7 @@ class Contender:
         parts: share of the budget by phase of the recipe; the rest is for ``finetune``.
         distil: the dense network teaches.
         prune: further keys of `prune`.
+        finetune: further keys of `finetune`.
         note: what a reader must know to judge the row.
         settings: the only ones in which it runs; none named: in all.
     """
@@ -104,6 +111,7 @@ class Contender:
     parts: dict[str, float] = field(default_factory=dict)
     distil: bool = False
     prune: dict[str, Any] = field(default_factory=dict)
+    finetune: dict[str, Any] = field(default_factory=dict)
     note: str = ''
     settings: tuple[str, ...] = ()
 
@@ -113,6 +121,7 @@ class Contender:
         return {
             'method': self.method, 'options': self.options, 'allocation': self.allocation,
             'parts': self.parts, 'distil': self.distil, 'prune': self.prune,
+            'finetune': self.finetune,
         }
 
 
@@ -217,19 +226,27 @@ SETTINGS = {
 
 THIRD = 'a third of the budget is sparse training'
 MASKS = 'the budget is training with masks, from the trained network'
+FEATURES = RecoverySection.model_fields['feature_weight'].default
 SEARCH = {'particles': 8, 'cycles': 3, 'pictures': 256}
 LONG = ('smoke', 'gpu', 'gpu_full')
 CONTENDERS = (
-    Contender('recommended', 'ours', 'acp', SEARCH, parts={'search': 0.0}, distil=True,
-              note='ACP budgeted, distilled; search without training on top'),
+    Contender('recommended', 'ours', 'group_magnitude', allocation='balanced', distil=True,
+              note='the dense network teaches outputs and feature maps'),
     Contender('TP magnitude, distilled', 'Torch-Pruning', 'magnitude', distil=True,
-              note='with our distillation: what that alone brings'),
+              note='with our distillation of outputs: what that alone brings'),
+    Contender('TP magnitude, distilled by layers', 'Torch-Pruning', 'magnitude', distil=True,
+              finetune={'feature_weight': FEATURES},
+              note='with all of our distillation: what our choice of channels brings'),
+    Contender('group magnitude', 'ours', 'group_magnitude', allocation='balanced',
+              note='the recommended choice of channels, not distilled'),
     Contender('TP magnitude', 'Torch-Pruning', 'magnitude'),
     Contender('TP group norm', 'Torch-Pruning', 'group_norm'),
     Contender('TP Taylor', 'Torch-Pruning', 'taylor'),
     Contender('TP BN scale', 'Torch-Pruning', 'bn_scale'),
     Contender('ACP budgeted', 'method', 'acp', SEARCH, parts={'search': 0.0},
               note='our budgeted mode: search without training on top'),
+    Contender('ACP budgeted, distilled', 'method', 'acp', SEARCH, parts={'search': 0.0},
+              distil=True, note='search without training on top'),
     Contender('DAAR', 'method', 'daar', {'probe_epochs': 1, 'rate': 'concentration'},
               prune={'min_channels': 4}, note='probe training on top'),
     Contender('L1RR', 'method', 'l1rr', {'strength': 0.01}, parts={'sparse': 1 / 6},

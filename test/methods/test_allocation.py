@@ -11,6 +11,7 @@ import torch
 
 from uav_prune_perception.channels import ChannelGraph
 from uav_prune_perception.methods.allocation import (
+    Balanced,
     GlobalThreshold,
     InnerFirst,
     Uniform,
@@ -29,7 +30,7 @@ from uav_prune_perception.methods.interfaces import (
 from uav_prune_perception.networks.resnet_cifar import CifarResNet
 
 WIDTHS = {'a': 16, 'b': 32, 'c': 48, 'd': 64, 'e': 64}
-ALLOCATORS = [GlobalThreshold(), Uniform()]
+ALLOCATORS = [GlobalThreshold(), Uniform(), Balanced()]
 
 
 def cost(keep: Keep) -> float:
@@ -69,7 +70,7 @@ def allocated(
 FULL = cost({name: torch.ones(width, dtype=torch.bool) for name, width in WIDTHS.items()})
 
 
-@pytest.mark.parametrize('allocator', ALLOCATORS, ids=['global', 'uniform'])
+@pytest.mark.parametrize('allocator', ALLOCATORS, ids=['global', 'uniform', 'balanced'])
 @pytest.mark.parametrize('share', [0.9, 0.7, 0.45, 0.25, 0.1])
 @pytest.mark.parametrize('round_to', [1, 4])
 def test_the_budget_is_met_within_one_percent(
@@ -84,7 +85,7 @@ def test_the_budget_is_met_within_one_percent(
         assert int(mask.sum()) % round_to == 0 or int(mask.sum()) == 2
 
 
-@pytest.mark.parametrize('allocator', ALLOCATORS, ids=['global', 'uniform'])
+@pytest.mark.parametrize('allocator', ALLOCATORS, ids=['global', 'uniform', 'balanced'])
 def test_within_a_group_the_best_stay(allocator: RatioAllocator) -> None:
     given = scores()
     keep = allocated(allocator, given, cost, 0.5 * FULL, bounds())
@@ -102,6 +103,21 @@ def test_the_global_threshold_cuts_where_scores_are_small() -> None:
     assert shares['a'] > 0.8
 
 
+def test_balanced_lies_half_way_between_a_threshold_and_equal_shares() -> None:
+    given = scores()
+    given['d'] = given['d'] * 0.01
+    kept = {
+        allocator: {
+            name: float(mask.float().mean())
+            for name, mask in allocated(allocator, given, cost, 0.6 * FULL, bounds()).items()
+        }
+        for allocator in (GlobalThreshold(), Balanced(), Uniform())
+    }
+    threshold, balanced, uniform = kept.values()
+    assert threshold['d'] < balanced['d'] < uniform['d']
+    assert threshold['a'] > balanced['a'] > uniform['a']
+
+
 def test_all_of_it_costs_nothing() -> None:
     keep = allocated(GlobalThreshold(), scores(), cost, FULL, bounds())
     assert all(bool(mask.all()) for mask in keep.values())
@@ -115,7 +131,7 @@ def test_equal_scores_are_cut_in_the_same_way_each_time() -> None:
     assert cost(first) == pytest.approx(0.5 * FULL, rel=0.01)
 
 
-@pytest.mark.parametrize('allocator', ALLOCATORS, ids=['global', 'uniform'])
+@pytest.mark.parametrize('allocator', ALLOCATORS, ids=['global', 'uniform', 'balanced'])
 def test_a_budget_below_the_narrowest_network_is_refused(allocator: RatioAllocator) -> None:
     with pytest.raises(MethodError, match=r'narrowest network allowed has .* lower prune'):
         allocated(allocator, scores(), cost, 0.01 * FULL, bounds(least=8))

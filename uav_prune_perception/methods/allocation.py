@@ -47,14 +47,10 @@ class GlobalThreshold:
     def allocate(self, scores: Scores, budget: Budget, context: LevelContext) -> Keep:
         """See `RatioAllocator`."""
         order = Ranking(scores, context.bounds)
-        owners = [unit for unit, values in order.scores.items() for _ in range(len(values))]
-        values = torch.cat([values.flatten() for values in order.scores.values()])
-        ranked = [owners[index] for index in torch.argsort(values, stable=True).tolist()]
+        ranked = _ranked(order)
 
         def at(removed: int) -> Counts:
-            gone = dict.fromkeys(order.scores, 0)
-            for unit in ranked[:removed]:
-                gone[unit] += 1
+            gone = _gone(order, ranked[:removed])
             return {unit: order.fitted(unit, order.width(unit) - gone[unit]) for unit in gone}
 
         return reach(order, budget, at, steps=len(ranked), tolerance=self.tolerance)
@@ -78,6 +74,32 @@ class Uniform:
             }
 
         return reach(order, budget, at, steps=self.steps)
+
+
+@dataclass(frozen=True)
+class Balanced:
+    """Half-way between one threshold for all and the same share of every group [ours].
+
+    Scores say which groups can spare more, but a threshold follows them until a layer that the
+    rest depends on is cut to the bone.
+    """
+
+    def allocate(self, scores: Scores, budget: Budget, context: LevelContext) -> Keep:
+        """See `RatioAllocator`."""
+        order = Ranking(scores, context.bounds)
+        ranked = _ranked(order)
+
+        def at(removed: int) -> Counts:
+            gone = _gone(order, ranked[:removed])
+            share = removed / len(ranked)
+            return {
+                unit: order.fitted(
+                    unit, round(width - 0.5 * (gone[unit] + share * width))
+                )
+                for unit in order.scores for width in [order.width(unit)]
+            }
+
+        return reach(order, budget, at, steps=len(ranked))
 
 
 @dataclass(frozen=True)
@@ -158,6 +180,21 @@ class Ranking:
     def fitted(self, unit: Unit, count: int) -> int:
         """The nearest count that its bounds allow, of the channels that are still there."""
         return min(self.bounds[unit].fitted(count, self.width(unit)), self._alive[unit])
+
+
+def _ranked(order: Ranking) -> list[Unit]:
+    """The unit of every channel, from the channel with the smallest score on."""
+    owners = [unit for unit, values in order.scores.items() for _ in range(len(values))]
+    values = torch.cat([values.flatten() for values in order.scores.values()])
+    return [owners[index] for index in torch.argsort(values, stable=True).tolist()]
+
+
+def _gone(order: Ranking, removed: Iterable[Unit]) -> Counts:
+    """How many channels each unit has lost."""
+    gone = dict.fromkeys(order.scores, 0)
+    for unit in removed:
+        gone[unit] += 1
+    return gone
 
 
 def reach(

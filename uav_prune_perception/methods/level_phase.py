@@ -16,9 +16,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import torch
 from torch import nn
 
 from uav_prune_perception.channels import ChannelGraph, PruningPlan, compact, load_pruned
+from uav_prune_perception.training.feature_distillation import FeatureDistillation
+from uav_prune_perception.training.fit import FitHook
 from uav_prune_perception.training.recalibrate import recalibrate_batchnorm
 
 from .allocation import TOLERANCE as BUDGET_TOLERANCE
@@ -31,7 +34,7 @@ from .l1 import L1Magnitude
 from .latency import LatencyMeter, LatencyRatio, search_latency
 from .plan_chain import chained
 from .population_phase import fittest
-from .recipe import FinetuneSection, FitSection, LevelSection
+from .recipe import FinetuneSection, FitSection, LevelSection, RecoverySection
 from .run_folder import fingerprint
 from .search_phase import searched
 from .stages import NOTHING_CUT, BuiltLevel, Stages, Training, deciding
@@ -93,7 +96,8 @@ class LevelPhase:
         if self.method.recovery == 'scratch':
             model = compact(self.stages.fresh_network(), plan)
         if self.method.recovery != 'none':
-            self.stages.train(model, training, teacher=teacher)
+            with _lessons(model, teacher, plan, training.section) as hooks:
+                self.stages.train(model, training, teacher=teacher, hooks=hooks)
         return self.stages.finish(
             stage, model, plan, macs=(facts['macs'], round(self.limits.dense_cost.macs)),
             latency=facts['latency'],
@@ -336,6 +340,19 @@ class LevelPhase:
             f'{section.name}: {has / 1e6:.2f} M of {had / 1e6:.2f} M {what} stay '
             f'({has / had:.1%}, {asked}{latency}); compact equals masked within {cut.error:.0e}'
         )
+
+
+@contextlib.contextmanager
+def _lessons(
+    model: nn.Module, teacher: nn.Module | None, plan: PruningPlan, section: FitSection
+) -> Iterator[list[FitHook]]:
+    """What a teacher adds to the training of a cut network beside its outputs."""
+    if teacher is None or not isinstance(section, RecoverySection) or not section.feature_weight:
+        yield []
+        return
+    kept = {cut.parameter: torch.tensor(cut.kept) for cut in plan.cuts if cut.dim == 0}
+    with FeatureDistillation(model, teacher, kept, section.feature_weight) as hook:
+        yield [hook]
 
 
 def _distils(section: FitSection | None) -> bool:

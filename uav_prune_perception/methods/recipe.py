@@ -71,6 +71,14 @@ class FinetuneSection(FitSection):
     distil: bool = False
 
 
+class RecoverySection(FinetuneSection):
+    """The training of a cut network, which ``distil`` teaches the dense one's feature maps too."""
+
+    feature_weight: float = Field(
+        default=60.0, ge=0, description='of feature maps where distil is on; 0: outputs only'
+    )
+
+
 class SearchSection(FitSection):
     """The short training of each candidate of a search; 0 epochs: judged without training."""
 
@@ -188,11 +196,11 @@ class Recipe(Section):
     network: NetworkSection
     train: FitSection
     prune: PruneSection
-    finetune: FinetuneSection | None = None
+    finetune: RecoverySection | None = None
     sparse: FitSection | None = Field(default=None, description='sparse training before cuts')
     soft: FinetuneSection | None = Field(default=None, description='training with masks')
     search: SearchSection | None = Field(default=None, description='each candidate of a search')
-    retrain: FinetuneSection | None = Field(default=None, description='recovery: retrain')
+    retrain: RecoverySection | None = Field(default=None, description='recovery: retrain')
     export: ExportSection = ExportSection()
     postprocess: PostprocessSection | None = Field(default=None, description='of a detector')
     _source: RecipeSource | None = PrivateAttr(default=None)

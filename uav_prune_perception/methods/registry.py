@@ -16,10 +16,11 @@ from pydantic import BaseModel, ValidationError, create_model
 
 from .acp.method import acp
 from .adasp import adasp, asfp, sfp
-from .allocation import GlobalThreshold, InnerFirst, Uniform
+from .allocation import Balanced, GlobalThreshold, InnerFirst, Uniform
 from .cost_greedy import CostGreedy
 from .daar.method import daar
 from .fpgm import GeometricMedian
+from .group_magnitude import group_magnitude
 from .interfaces import Method, MethodError, RatioAllocator
 from .l1 import L1Magnitude, L2Magnitude
 from .l1rr.method import l1rr
@@ -45,6 +46,7 @@ METHODS: dict[str, Factory] = {
     'daar': daar,
     'elimination': EliminationScore,
     'fpgm': GeometricMedian,
+    'group_magnitude': group_magnitude,
     'l1': L1Magnitude,
     'l1rr': l1rr,
     'l2': L2Magnitude,
@@ -54,6 +56,7 @@ METHODS: dict[str, Factory] = {
     'taylor': taylor,
 }
 ALLOCATORS: dict[str, Callable[[], RatioAllocator]] = {
+    'balanced': Balanced,
     'global': GlobalThreshold,
     'inner': InnerFirst,
     'inner_global': lambda: InnerFirst(GlobalThreshold()),
