@@ -12,12 +12,14 @@ from tiny_job import Quiet, build, classifier
 from torch import Tensor, nn
 
 from uav_prune_perception.channels import ChannelGraph
+from uav_prune_perception.methods.allocation import Balanced, Uniform
 from uav_prune_perception.methods.group_magnitude import (
     GroupMagnitude,
     GroupMagnitudeOptions,
     WeightMasses,
 )
 from uav_prune_perception.methods.interfaces import LevelContext, Scores
+from uav_prune_perception.methods.registry import make_method
 
 
 class Chain(nn.Module):
@@ -98,10 +100,17 @@ def test_masses_stay_true_as_channels_go() -> None:
     torch.testing.assert_close(found, expected)
 
 
+def test_it_is_balanced_where_the_recipe_does_not_say_otherwise(tmp_path: Path) -> None:
+    job = classifier(tmp_path, 'prune.method=group_magnitude')
+    assert isinstance(make_method(job).allocator, Balanced)
+    job = classifier(tmp_path, 'prune.method=group_magnitude', 'prune.allocation=uniform')
+    assert isinstance(make_method(job).allocator, Uniform)
+
+
 def test_it_makes_a_ladder(tmp_path: Path) -> None:
     job = classifier(
-        tmp_path, 'prune.method=group_magnitude', 'prune.allocation=balanced',
-        'prune.levels=[{kept_macs: 0.5}]', 'finetune.distil=true',
+        tmp_path, 'prune.method=group_magnitude', 'prune.levels=[{kept_macs: 0.5}]',
+        'finetune.distil=true',
     )
     (level,) = build(job, tmp_path)
     assert level.kept_macs == pytest.approx(0.5, rel=0.01)

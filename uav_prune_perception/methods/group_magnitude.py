@@ -70,7 +70,7 @@ class GroupMagnitude:
 
 def group_magnitude(options: GroupMagnitudeOptions) -> Method:
     """The method of a recipe."""
-    return Method(score=GroupMagnitude(options))
+    return Method(score=GroupMagnitude(options), allocation='balanced')
 
 
 class WeightMasses:

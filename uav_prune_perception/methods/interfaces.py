@@ -334,6 +334,7 @@ class Method:
     Attributes:
         score: who matters.
         allocator: how many stay where; None: what ``prune.allocation`` says.
+        allocation: the name that counts where the recipe gives none.
         sparse: a phase before the first cut; its settings are ``sparse:`` in the recipe.
         in_training: the level is made in one training run; its settings are ``soft:``, or
             ``train:`` where the recipe has no ``soft:``.
@@ -349,6 +350,7 @@ class Method:
 
     score: ImportanceScore | None = None
     allocator: RatioAllocator | None = None
+    allocation: str = 'global'
     sparse: SparseTraining | None = None
     in_training: SoftPruning | None = None
     search: StructureSearch | None = None

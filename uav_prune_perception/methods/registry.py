@@ -122,7 +122,7 @@ def completed(method: Method, recipe: Recipe) -> Method:
         raise MethodError(f'{place}: prune.allocation: no "{allocation}"; {hint}')
     method = dataclasses.replace(
         method,
-        allocator=method.allocator or ALLOCATORS[allocation or 'global'](),
+        allocator=method.allocator or ALLOCATORS[allocation or method.allocation](),
         recovery=recipe.prune.recovery or method.recovery,
     )
     _check_sections(recipe, method)
