@@ -59,7 +59,7 @@ def collect(options: argparse.Namespace, question: Callable[[str, str], str]) ->
         'Network: a reference one, or your own as module:factory', NETWORKS[task]
     )
     weights = options.weights or question('Trained weights (empty: train from scratch)', '')
-    method = options.method or question('Method', 'l1')
+    method = options.method or question('Method', 'group_magnitude')
     levels = options.levels or question('Levels, % of the MACs that stay', '100,70,45')
     width, height = _size(size)
     return Answers(

@@ -48,7 +48,7 @@ class Answers:
     channels: int = 3
     network: str = 'aerial_detector'
     weights: str = ''
-    method: str = 'l1'
+    method: str = 'group_magnitude'
     levels: tuple[float, ...] = (1.0, 0.7, 0.45)
 
 
