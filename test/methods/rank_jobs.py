@@ -21,6 +21,7 @@ from uav_prune_perception.methods.l1rr.sparsity import SparsityHook, SparsityOpt
 from uav_prune_perception.methods.registry import make_method
 from uav_prune_perception.methods.run_folder import RunFolder
 from uav_prune_perception.networks.registry import build_network
+from uav_prune_perception.training.feature_distillation import FeatureDistillation
 from uav_prune_perception.training.fit import fit
 from uav_prune_perception.training.fit_options import EpochRecord, FitOptions, FitProgress
 from uav_prune_perception.training.ranks import RankLostError, Ranks
@@ -53,7 +54,7 @@ def stop(state: FitProgress) -> None:
 
 
 def learn(folder: Path, ranks: Ranks) -> dict[str, Any]:
-    """Sparse training with a teacher: every loss that divides by what is in the batch.
+    """Sparse training with a teacher of every layer: losses that divide by what is in the batch.
 
     Two processes are stopped in the second epoch, and start again.
     """
@@ -62,10 +63,12 @@ def learn(folder: Path, ranks: Ranks) -> dict[str, Any]:
     def once(progress: Callable[[FitProgress], None] | None) -> list[EpochRecord]:
         model = detector()
         hook = SparsityHook(model, SparsityOptions(strength=1e-3))
-        found = fit(
-            model, task, OPTIONS, teacher=detector(1), hooks=[hook], ranks=ranks,
-            checkpoint=folder / 'fit.pt', progress=progress,
-        )
+        teacher = detector(1)
+        with FeatureDistillation(model, teacher, {}, 1.0) as features:
+            found = fit(
+                model, task, OPTIONS, teacher=teacher, hooks=[hook, features], ranks=ranks,
+                checkpoint=folder / 'fit.pt', progress=progress,
+            )
         models.append(model)
         return found
 

@@ -64,15 +64,15 @@ def test_the_weight_falls_to_nothing_and_resumes(pair) -> None:
     student, teacher, kept = pair
     images = torch.randn(2, 3, 8, 8)
     with FeatureDistillation(student, teacher, kept, 1.0) as hook:
-        whole = float(_penalty(hook, student.eval(), images))
+        whole = _penalty(hook, student.eval(), images).item()
         hook.after_step(student, 0.75)
         state = hook.state_dict()
-        assert float(_penalty(hook, student, images)) == pytest.approx(whole / 4, rel=1e-5)
+        assert _penalty(hook, student, images).item() == pytest.approx(whole / 4, rel=1e-5)
         hook.after_step(student, 1.0)
-        assert float(_penalty(hook, student, images)) == 0.0
+        assert _penalty(hook, student, images).item() == 0.0
     with FeatureDistillation(student, teacher, kept, 1.0) as again:
         again.load_state_dict(state)
-        assert float(_penalty(again, student, images)) == pytest.approx(whole / 4, rel=1e-5)
+        assert _penalty(again, student, images).item() == pytest.approx(whole / 4, rel=1e-5)
 
 
 def test_it_leaves_no_trace(pair) -> None:

@@ -8,7 +8,7 @@ channel that stayed can be told what it said before, with no adapters between th
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from .fit import FitHook
+from .ranks import mean_of_all
 
 QUIET = 1e-3  # of the layer's mean variance: channels that hardly vary do not weigh more
 
@@ -88,7 +89,9 @@ class FeatureDistillation(FitHook):
         self._forget()
         if not pairs:
             return None
-        return self.weight * self._left * torch.stack([_away(*pair) for pair in pairs]).mean()
+        spreads = _spreads([wanted for _, wanted in pairs])
+        found = [_away(*pair, spread) for pair, spread in zip(pairs, spreads, strict=True)]
+        return self.weight * self._left * torch.stack(found).mean()
 
     def after_step(self, model: nn.Module, done: float) -> None:
         """See the class."""
@@ -116,9 +119,26 @@ class FeatureDistillation(FitHook):
         self._images = None
 
 
-def _away(own: Tensor, wanted: Tensor) -> Tensor:
-    """Mean over channels of the squared error over the wanted variance; [B, C, ...]."""
-    axes = [axis for axis in range(own.dim()) if axis != 1]
-    spread = wanted.var(axes, correction=0)
-    error = (own - wanted).square().mean(axes)
+def _spreads(maps: Sequence[Tensor]) -> list[Tensor]:
+    """Variance of each channel of each map [B, C, ...] over the whole batch: float32 [C]."""
+    sizes = [one.shape[1] for one in maps]
+    means = mean_of_all(torch.cat([_over_channels(one) for one in maps])).split(sizes)
+    squares = [
+        _over_channels((one - _beside(mean, one)).square())
+        for one, mean in zip(maps, means, strict=True)
+    ]
+    return list(mean_of_all(torch.cat(squares)).split(sizes))
+
+
+def _away(own: Tensor, wanted: Tensor, spread: Tensor) -> Tensor:
+    """Mean over channels of the squared error over the wanted variance; maps are [B, C, ...]."""
+    error = _over_channels((own - wanted).square())
     return (error / (spread + QUIET * spread.mean() + 1e-12)).mean()
+
+
+def _over_channels(maps: Tensor) -> Tensor:
+    return maps.mean([axis for axis in range(maps.dim()) if axis != 1])
+
+
+def _beside(values: Tensor, maps: Tensor) -> Tensor:
+    return values.reshape(-1, *[1] * (maps.dim() - 2))

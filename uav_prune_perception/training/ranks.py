@@ -281,6 +281,11 @@ def share_of_sum(value: Tensor, least: float = 0.0, nothing: float | None = None
     return share if nothing is None else torch.where(total > 0, share, float(nothing))
 
 
+def mean_of_all(value: Tensor) -> Tensor:
+    """Mean of a figure over the processes that learn together; no gradient flows through it."""
+    return _AT_WORK.get().mean(value)
+
+
 @contextlib.contextmanager
 def watching() -> Iterator[None]:
     """Turns torch's many ways to say that another process has gone into `RankLostError`."""
