@@ -102,8 +102,9 @@ def search_latency(
     """The share of MACs whose network has the asked latency, by few measurements.
 
     False position on (share, latency): starts between (0, 0) and (1, 1), which latency roughly
-    follows, and never leaves the bracket. Latency is no smooth function of widths (a width of 13
-    may be slower than one of 16), so the nearest that was seen is kept.
+    follows, and never leaves the bracket. An end that stays twice counts half (the Illinois rule):
+    latency bends, and would be approached from one side for ever. It is no smooth function of
+    widths either (a width of 13 may be slower than one of 16), so the nearest that was seen is kept.
 
     Args:
         build: makes a network with this share of the dense network's MACs.
@@ -114,24 +115,30 @@ def search_latency(
     Raises:
         MethodError: the nearest is more than 5 % off.
     """
-    low, high = (0.0, 0.0), (1.0, 1.0)
+    low, high = (0.0, 0.0 - asked), (1.0, 1.0 - asked)  # (share, what it misses)
+    stayed = 0  # how often the low end stayed, less how often the high end did
     nearest: tuple[float, LatencyRatio] | None = None
     fault = ''
     for _ in range(MEASUREMENTS):
-        slope = (asked - low[1]) / max(high[1] - low[1], 1e-6)
+        slope = -low[1] / max(high[1] - low[1], 1e-6)
         share = low[0] + (high[0] - low[0]) * min(0.9, max(0.1, slope))
         try:
             found = meter.ratio(build(share))
         except MethodError as error:  # narrower than the bounds allow
-            fault, low = f' ({error})', (share, 0.0)
+            fault, low, stayed = f' ({error})', (share, 0.0 - asked), 0
             continue
         tell(share, found)
         if nearest is None or abs(found.value - asked) < abs(nearest[1].value - asked):
             nearest = (share, found)
         if found.meets(asked):
             return share, found
-        point = (share, found.value)
-        low, high = (point, high) if found.value < asked else (low, point)
+        point = (share, found.value - asked)
+        if point[1] < 0:
+            low, stayed = point, min(stayed, 0) - 1
+            high = (high[0], high[1] / 2) if stayed < -1 else high
+        else:
+            high, stayed = point, max(stayed, 0) + 1
+            low = (low[0], low[1] / 2) if stayed > 1 else low
     if nearest is not None and abs(nearest[1].value - asked) <= NEAR * asked:
         return nearest
     best = f'the nearest measured is {nearest[1]}' if nearest else 'nothing could be measured'
