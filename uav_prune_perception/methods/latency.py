@@ -104,7 +104,7 @@ def search_latency(
     False position on (share, latency): starts between (0, 0) and (1, 1), which latency roughly
     follows, and never leaves the bracket. An end that stays twice counts half (the Illinois rule):
     latency bends, and would be approached from one side for ever. It is no smooth function of
-    widths either (a width of 13 may be slower than one of 16), so the nearest that was seen is kept.
+    widths either (13 may be slower than 16), so the nearest that was seen is kept.
 
     Args:
         build: makes a network with this share of the dense network's MACs.
