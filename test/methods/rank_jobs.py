@@ -84,6 +84,32 @@ def learn(folder: Path, ranks: Ranks) -> dict[str, Any]:
             'kinds': sorted({type(m).__name__ for m in model.modules()})}
 
 
+def own_losses(ranks: Ranks) -> dict[str, list[float]]:
+    """Losses that detectors bring themselves, with what a teacher adds: value, and gradients."""
+    found = {}
+    for name, options, size in (
+        ('yolov5', {'width': 0.125}, 64), ('ssd300', {'norm': True, 'width': 0.03}, 300),
+    ):
+        torch.manual_seed(0)
+        teacher, model = (
+            build_network(name, classes=2, channels=1, **options) for _ in range(2)
+        )
+        images = torch.randn(4, 1, size, size)
+        boxes = torch.tensor([
+            [0, 1, 10, 10, 30, 40], [0, 0, 20, 5, 60, 30], [1, 0, 5, 5, 25, 60],
+            [2, -1, 0, 0, 20, 20], [2, 1, 25, 25, 55, 50], [2, 0, 1, 1, 17, 20.0],
+        ])  # the second process has half as many as the first
+        task = make_task(SCENES)
+        images, boxes = ranks.share(images, boxes)
+        with ranks.learning(model.train()) as learner:
+            loss = task.loss(learner, images, boxes, teacher.eval())
+            loss.backward()
+            found[name] = [float(ranks.mean(loss.detach())), *(
+                float(p.grad.norm()) for p in model.parameters() if p.grad is not None
+            )]
+    return found
+
+
 def build(folder: Path, ranks: Ranks, *settings: str) -> list[dict[str, Any]]:
     """The levels of a job."""
     job = classifier(folder / f'made{ranks.rank}', *settings)
@@ -118,6 +144,7 @@ def main(folder: Path) -> None:
     ranks = Ranks.from_environment()
     result = {
         'learnt': learn(folder, ranks),
+        'own_losses': own_losses(ranks),
         'adasp': build(folder / 'adasp', ranks, *ADASP),
         'acp': build(folder / 'acp', ranks, *ACP),
         'refused': refused(ranks) if ranks.size > 1 else '',

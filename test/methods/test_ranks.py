@@ -67,6 +67,16 @@ def test_sparse_training_with_a_teacher_ends_with_the_same_weights(runs: dict[st
     assert moved > 0.01
 
 
+@pytest.mark.parametrize('name', ['yolov5', 'ssd300'])
+def test_a_loss_of_the_networks_own_does_not_see_how_its_batch_is_shared(
+    runs: dict[str, Path], name: str
+) -> None:
+    one, two = (result(runs[which])['own_losses'][name] for which in ('one', 'two'))
+    assert two[0] == pytest.approx(one[0], rel=1e-4)
+    assert len(one) > 20
+    assert two == pytest.approx(one, rel=2e-2, abs=1e-4)
+
+
 def test_masks_in_training_choose_the_same_channels(runs: dict[str, Path]) -> None:
     (one,), (two,) = result(runs['one'])['adasp'], result(runs['two'])['adasp']
     assert two['kept'] == one['kept']

@@ -11,6 +11,7 @@ from uav_prune_perception.channels import ChannelGraph, compact
 from uav_prune_perception.methods.judging import with_weights
 from uav_prune_perception.methods.surgeon.elimination import elimination_scores
 from uav_prune_perception.methods.surgeon.readings import collect_readings
+from uav_prune_perception.methods.surgeon.refit import refit
 from uav_prune_perception.methods.surgeon.takeover import Surgeon
 
 
@@ -76,3 +77,53 @@ def test_nothing_changes_where_nothing_is_lost() -> None:
     model = network()
     graph, batches = looked_at(model)
     assert Surgeon.look(model, graph, batches).taken_over({}) == {}
+
+
+class Branches(nn.Module):
+    """A residual stream of eight channels, of which the branches can each keep their own."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stem = nn.Conv2d(3, 8, 3, padding=1, bias=False)
+        self.first = nn.Conv2d(8, 8, 3, padding=1, bias=False)
+        self.second = nn.Conv2d(8, 8, 1, bias=False)
+        self.head = nn.Conv2d(8, 4, 1)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """[B, 3, H, W] -> [B, 4, H, W]."""
+        x = self.stem(images)
+        x = x + self.first(torch.relu(x))
+        x = x + self.second(torch.relu(x))
+        return self.head(x)
+
+
+def test_layers_refitted_in_turn_mend_branches_that_keep_channels_of_their_own() -> None:
+    torch.manual_seed(2)
+    model = Branches().eval()
+    images = torch.randn(32, 3, 8, 8)
+    graph = ChannelGraph.trace(model, images[:1])
+    own = {'stem': [0, 1, 2, 3, 4, 5], 'first': [2, 3, 4, 5, 6], 'second': [0, 3, 6, 7]}
+    plan = graph.plan({'stem': own})
+    small = compact(model, plan)
+    assert plan.placements
+    before = {name: value.clone() for name, value in model.state_dict().items()}
+    unseen = torch.randn(8, 3, 8, 8)
+
+    def error() -> float:
+        with torch.no_grad():
+            return float((small(unseen) - model(unseen)).square().mean())
+
+    plain = error()
+    assert refit(small, model, plan, images) == 4
+    assert error() < 0.6 * plain
+    assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())
+
+
+def test_an_uncut_network_keeps_its_weights_in_a_refit() -> None:
+    model = network()
+    graph, batches = looked_at(model)
+    plan = graph.plan({})
+    small = compact(model, plan)
+    refit(small, model, plan, batches[0])
+    for name, value in small.state_dict().items():
+        torch.testing.assert_close(value, model.state_dict()[name], rtol=1e-4, atol=1e-5)

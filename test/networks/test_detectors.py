@@ -14,7 +14,11 @@ from uav_prune_perception.export.onnx_export import export_onnx
 from uav_prune_perception.networks.cell_boxes import decode_boxes
 from uav_prune_perception.networks.registry import NetworkError, build_network
 from uav_prune_perception.training.detection_decode import found_objects
-from uav_prune_perception.training.detection_loss import DetectionLossOptions, detection_loss
+from uav_prune_perception.training.detection_loss import (
+    DetectionLossOptions,
+    decoded_distillation_loss,
+    detection_loss,
+)
 
 FORMS = {
     'plain': {'width': 0.125, 'strides': [8, 16]},
@@ -61,6 +65,32 @@ def test_detectors_with_a_loss_of_their_own_learn_and_are_cut_exactly(name, opti
     result = prune(model, images[:1], 0.5, residual=True)
     assert result.report.compact.macs < 0.5 * result.report.dense.macs
     assert result.model(images[:1]).shape[:2] == (1, 6)
+
+
+@pytest.mark.parametrize(
+    ('name', 'options', 'size'),
+    [
+        ('yolov5', {'width': 0.125}, 64), ('ssd300', {'norm': True, 'width': 0.03}, 300),
+    ],
+)
+def test_a_teacher_pulls_detectors_with_a_loss_of_their_own(name, options, size):
+    torch.manual_seed(0)
+    model, teacher = (build_network(name, classes=2, channels=1, **options) for _ in range(2))
+    images = torch.randn(2, 1, size, size)
+    with torch.no_grad():
+        wanted = teacher.eval()(images)
+        teacher.training = True  # it alone: its BatchNorm goes on as in evaluation
+        torch.testing.assert_close(teacher.decoded(teacher(images)), wanted)
+    away = lambda: decoded_distillation_loss(model.decoded(model(images)), wanted)  # noqa: E731
+    assert decoded_distillation_loss(wanted, wanted) == pytest.approx(0.0, abs=1e-3)
+    first = away().item()
+    optimizer = torch.optim.AdamW(model.parameters(), lr=3e-3)
+    for _ in range(8):
+        optimizer.zero_grad()
+        loss = away()
+        loss.backward()
+        optimizer.step()
+    assert loss.item() < 0.7 * first
 
 
 def test_published_shapes():

@@ -10,7 +10,9 @@ from torch import nn
 from uav_prune_perception.channels import ChannelGraph
 from uav_prune_perception.ladder import InputSpec
 from uav_prune_perception.networks.weights import WeightsError, load_weights, stated_normalisation
+from uav_prune_perception.training.detection_task import NOT_DISTILLED
 
+from .recipe import Recipe
 from .recipe_source import RecipeError
 from .stages import NOTHING_CUT, BuiltLevel, Stages, Training, base_key
 
@@ -38,10 +40,11 @@ def check_devices(stages: Stages) -> None:
 
 
 def check_fit(stages: Stages, model: nn.Module) -> None:
-    """The network answers the data's pictures in the form that the task reads.
+    """The network answers the data's pictures in the form that the task reads, and can be taught.
 
     Raises:
-        RecipeError: says what it gives and what was wanted.
+        RecipeError: says what it gives and what was wanted; or names ``distil: true`` of a
+            detector with a loss of its own that cannot be distilled.
     """
     task, recipe = stages.task, stages.recipe
     example, classes = task.example_input(), len(task.classes)
@@ -56,6 +59,8 @@ def check_fit(stages: Stages, model: nn.Module) -> None:
         reason = ''
     rank, rows = (3, 4 + classes) if detection else (2, classes)
     if len(found) == rank and found[1] == rows:
+        if detection:
+            _check_distillation(recipe, model)
         return
     wanted = f'[1, {rows}, candidates]' if detection else f'[1, {rows}]'
     raise RecipeError(
@@ -63,6 +68,18 @@ def check_fit(stages: Stages, model: nn.Module) -> None:
         f'the {task.kind} data: for pictures {list(example.shape)} it gives '
         f'{list(found) if found else "an error"}{reason}, wanted {wanted}'
     )
+
+
+def _check_distillation(recipe: Recipe, model: nn.Module) -> None:
+    own = callable(getattr(model, 'training_loss', None))
+    if not own or callable(getattr(model, 'decoded', None)):
+        return
+    for phase in PHASES:
+        if getattr(getattr(recipe, phase), 'distil', False):
+            place = recipe.place((phase, 'distil'))
+            raise RecipeError(
+                f'{place}: {phase}.distil: {type(model).__name__} {NOT_DISTILLED}'
+            )
 
 
 def start_weights(stages: Stages, model: nn.Module) -> None:

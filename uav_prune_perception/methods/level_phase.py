@@ -29,7 +29,6 @@ from .allocation import Uniform
 from .cutting import Cut, Limits, checked_scores, cut_to, traced
 from .expansion import expanded
 from .interfaces import Budget, Keep, LevelContext, Method, MethodError, Scores
-from .judging import with_weights
 from .l1 import L1Magnitude
 from .latency import LatencyMeter, LatencyRatio, search_latency
 from .plan_chain import chained
@@ -38,7 +37,7 @@ from .recipe import FinetuneSection, FitSection, LevelSection, RecoverySection
 from .run_folder import fingerprint
 from .search_phase import searched
 from .stages import NOTHING_CUT, BuiltLevel, Stages, Training, deciding
-from .surgeon.takeover import Surgeon
+from .surgeon.refit import refit, refit_pictures
 
 Choose = Callable[[Budget], Keep]
 
@@ -173,6 +172,9 @@ class LevelPhase:
         with self._naming(section):
             cut, ratio = self._made(section, chosen.context, chosen.model, chosen.choose)
         self._tell(section, cut, ratio)
+        if stages.recipe.prune.reconstruct:
+            # After the proof, which is of a cut and not of new weights
+            refit(cut.model, chosen.model, cut.plan, refit_pictures(stages.task))
         batches = stages.task.calibration_batches(stages.recipe.prune.recalibrate_batches)
         recalibrate_batchnorm(cut.model, batches)
         plan = chained(chosen.before, cut.plan)
@@ -266,24 +268,13 @@ class LevelPhase:
                     f'{context.asked.text(context.asked.cost(keep))} where '
                     f'{context.asked.text(context.asked.target)} were asked'
                 )
-            model = self._reconstructed(context, model, keep)
             return cut_to(graph, model, keep, section.name), None
         if self.method.searches:
             cut = cut_to(graph, model, choose(context.asked), section.name)
             return cut, self._latency_meter().ratio(cut.model)
         share, ratio = self._latency(section, context, model, choose)
         keep = choose(self.limits.budget_of(graph, 'macs', share))
-        model = self._reconstructed(context, model, keep)
         return cut_to(graph, model, keep, section.name), ratio
-
-    def _reconstructed(
-        self, context: LevelContext, model: nn.Module, keep: Keep
-    ) -> nn.Module:
-        """The readers of lost channels go on with new weights, where the recipe wants that."""
-        if not self.stages.recipe.prune.reconstruct:
-            return model
-        surgeon = Surgeon.of(dataclasses.replace(context, model=model))
-        return with_weights(model, surgeon.taken_over(keep))
 
     # -- measured latency -------------------------------------------------------------------
 

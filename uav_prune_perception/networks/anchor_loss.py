@@ -15,6 +15,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from uav_prune_perception.training.ranks import processes, share_of_sum
+
 from .box_overlap import ciou
 
 
@@ -53,7 +55,7 @@ def anchor_loss(
     raw: Sequence[Tensor], targets: Tensor, anchors: Tensor, strides: Sequence[int],
     options: AnchorLossOptions,
 ) -> Tensor:
-    """Scalar loss of one batch, times the batch size.
+    """Scalar loss of one batch, times the batch size (that of all processes).
 
     Args:
         raw: for each stride [B, A * (5 + classes), h, w].
@@ -70,7 +72,7 @@ def anchor_loss(
         loss = loss + _level_loss(
             found, targets, anchors[index], (float(stride), options.balance[index]), options
         )
-    return loss * raw[0].shape[0]
+    return loss * (raw[0].shape[0] * processes())
 
 
 def _level_loss(
@@ -82,26 +84,30 @@ def _level_loss(
     match = _match(real, anchors, stride, (found.shape[2], found.shape[3]), options.ratio)
     wanted = torch.zeros_like(found[..., 0])
     loss = found.sum() * 0.0
+    learnt = share_of_sum(loss.detach() + len(match.labels), least=1.0)
     if len(match.labels):
         own = found[match.picture, match.anchor, match.row, match.column]
         cell = torch.stack([match.column, match.row], dim=1)
         centre = own[:, :2].sigmoid() * 2 - 0.5 + cell
         size = (own[:, 2:4].sigmoid() * 2).square() * anchors[match.anchor]
         overlap = ciou(_corners(torch.cat([centre, size], dim=1)), _corners(match.boxes))
-        loss = loss + options.box * (1.0 - overlap).mean()
+        loss = loss + options.box * (1.0 - overlap).sum() / learnt
         wanted[match.picture, match.anchor, match.row, match.column] = (
             overlap.detach().clamp(0).to(wanted.dtype)
         )
         if own.shape[1] > 6:
             kinds = functional.one_hot(match.labels, own.shape[1] - 5).to(own.dtype)
-            entropy = functional.binary_cross_entropy_with_logits(own[:, 5:], kinds)
-            loss = loss + options.kind * entropy
+            entropy = functional.binary_cross_entropy_with_logits(
+                own[:, 5:], kinds, reduction='none'
+            )
+            loss = loss + options.kind * entropy.mean(dim=1).sum() / learnt
     active = _active(targets, found, stride)
     entropy = functional.binary_cross_entropy_with_logits(
         found[..., 4], wanted, reduction='none'
     )
     active = active | (wanted > 0)
-    return loss + options.score * balance * (entropy * active).sum() / active.sum().clamp(min=1)
+    cells = share_of_sum(active.sum().to(loss.dtype), least=1.0)
+    return loss + options.score * balance * (entropy * active).sum() / cells
 
 
 def _match(

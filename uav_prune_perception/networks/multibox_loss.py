@@ -8,6 +8,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from uav_prune_perception.training.ranks import share_of_sum
+
 from .box_overlap import iou_matrix
 
 VARIANCES = (0.1, 0.2)  # of centre and size offsets
@@ -36,7 +38,7 @@ def multibox_loss(boxes: Tensor, logits: Tensor, default: Tensor, targets: Tenso
             inside = ((default[:, :2] >= region[:2]) & (default[:, :2] <= region[2:])).all(dim=1)
             labels[index, inside & (labels[index] == 0)] = -1
     positive = labels > 0
-    count = positive.sum().clamp(min=1)
+    count = share_of_sum(positive.sum().to(boxes.dtype), least=1.0)
     offsets = functional.smooth_l1_loss(boxes[positive], wanted[positive], reduction='sum')
     entropy = functional.cross_entropy(logits, labels.clamp(min=0), reduction='none')
     background = torch.where(labels == 0, entropy.detach(), torch.full_like(entropy, -1.0))

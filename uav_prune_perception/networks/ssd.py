@@ -92,14 +92,16 @@ class Ssd300(nn.Module):
             default = default_boxes(grids, size).to(boxes.device)
         if self.training:
             return boxes, logits, default
-        return self._decode(boxes, logits, default)
+        return self.decoded((boxes, logits, default))
 
     def training_loss(self, output: tuple[Tensor, Tensor, Tensor], targets: Tensor) -> Tensor:
         """Scalar; targets float32 [M, 6] as `DetectionTask.train_batches` gives them."""
         return multibox_loss(*output, targets)
 
     @staticmethod
-    def _decode(boxes: Tensor, logits: Tensor, default: Tensor) -> Tensor:
+    def decoded(output: tuple[Tensor, Tensor, Tensor]) -> Tensor:
+        """What evaluation mode gives of what training mode gives."""
+        boxes, logits, default = output
         centre = default[:2] + boxes[:, :2] * VARIANCES[0] * default[2:]
         half = default[2:] * (boxes[:, 2:] * VARIANCES[1]).clamp(max=6.0).exp() * 0.5
         scores = logits.softmax(dim=1)[:, 1:]

@@ -88,6 +88,12 @@ class Yolov5(nn.Module):
         assert isinstance(head, AnchorHead)
         return anchor_loss(output, targets, head.anchors, STRIDES, AnchorLossOptions())
 
+    def decoded(self, output: list[Tensor]) -> Tensor:
+        """What evaluation mode gives of what training mode gives."""
+        head = self.model['24']
+        assert isinstance(head, AnchorHead)
+        return head.decode(output)
+
 
 class C3(nn.Module):
     """CSP stage with three 1x1 convolutions, as YOLOv5 names them."""

@@ -227,6 +227,25 @@ def distillation_loss(
         box_weight: weight of the boxes, which count where the teacher sees something.
     """
     _, boxes, logits = flatten_outputs(raw, width, teacher.shape[1] - 4)
+    return _away(boxes, logits, teacher, box_weight)
+
+
+def decoded_distillation_loss(
+    output: Tensor, teacher: Tensor, box_weight: float = 2.5
+) -> Tensor:
+    """The same for detectors with a loss of their own.
+
+    Args:
+        output: what the student would give in evaluation mode, float32 [B, 4 + classes, N], with
+            gradients.
+        teacher: likewise, of the teacher; the same candidates in the same order.
+        box_weight: as above.
+    """
+    logits = output[:, 4:].float().logit(eps=1e-6)
+    return _away(output[:, :4].transpose(1, 2), logits.transpose(1, 2), teacher, box_weight)
+
+
+def _away(boxes: Tensor, logits: Tensor, teacher: Tensor, box_weight: float) -> Tensor:
     wanted_boxes = teacher[:, :4].transpose(1, 2)
     probability = teacher[:, 4:].transpose(1, 2)
     weight = probability.amax(dim=-1)

@@ -18,7 +18,13 @@ from uav_prune_perception.ladder import Accuracy, BoxesScores, InputSpec
 
 from .augmentation import Augmentation, augment
 from .detection_decode import found_objects
-from .detection_loss import IGNORE, DetectionLossOptions, detection_loss, distillation_loss
+from .detection_loss import (
+    IGNORE,
+    DetectionLossOptions,
+    decoded_distillation_loss,
+    detection_loss,
+    distillation_loss,
+)
 from .detection_metrics import (
     SIZE_LIMITS,
     SIZES,
@@ -30,6 +36,11 @@ from .detection_metrics import (
 from .mosaic import Picture, mosaic
 from .task import Predict, TrainingError, normalised, numpy_generator, shuffled
 from .test_guard import TestReads
+
+NOT_DISTILLED = (
+    'has its own training_loss and no method decoded(output), so it cannot be distilled; set '
+    'finetune.distil: false, or give it one (docs/own_model.md)'
+)
 
 
 class DetectionTask:
@@ -131,21 +142,31 @@ class DetectionTask:
         """Detection loss of a model in training mode, plus distillation from a teacher.
 
         A model with a method ``training_loss(output, targets)`` brings its own: a scalar from
-        what it gives in training mode and from targets as `train_batches` yields them. It is
-        not distilled.
+        what it gives in training mode and from targets as `train_batches` yields them. To be
+        distilled it needs a method ``decoded(output)`` too: what it gives in evaluation mode
+        of what it gives in training mode.
 
         Raises:
-            TrainingError: a teacher for a model with a loss of its own.
+            TrainingError: a teacher for a model with a loss of its own that has no ``decoded``.
         """
         raw = model(images)
         own = getattr(model, 'training_loss', None)
-        if callable(own):
-            if teacher is not None:
-                raise TrainingError(
-                    f'{type(model).__name__} has its own training_loss, which cannot be '
-                    'distilled; set finetune.distil: false'
-                )
-            return own(raw, targets)
+        if not callable(own):
+            return self._our_loss(raw, images, targets, teacher)
+        loss: Tensor = own(raw, targets)
+        if teacher is None:
+            return loss
+        decoded = getattr(model, 'decoded', None)
+        if not callable(decoded):
+            raise TrainingError(f'{type(model).__name__} {NOT_DISTILLED}')
+        with torch.no_grad():
+            wanted = teacher(images)
+        extra = decoded_distillation_loss(decoded(raw), wanted, self.loss_options.box_weight)
+        return loss + self.teacher_weight * extra
+
+    def _our_loss(
+        self, raw: list[Tensor], images: Tensor, targets: Tensor, teacher: nn.Module | None
+    ) -> Tensor:
         width = images.shape[3]
         loss = detection_loss(raw, targets, width, self.loss_options, len(self.classes))
         if teacher is None:

@@ -286,6 +286,11 @@ def mean_of_all(value: Tensor) -> Tensor:
     return _AT_WORK.get().mean(value)
 
 
+def processes() -> int:
+    """How many share the batch that is being learnt; 1 outside training."""
+    return _AT_WORK.get().size
+
+
 @contextlib.contextmanager
 def watching() -> Iterator[None]:
     """Turns torch's many ways to say that another process has gone into `RankLostError`."""

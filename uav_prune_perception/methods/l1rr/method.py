@@ -18,7 +18,7 @@ from .attention_prices import attention_prices
 from .attention_probe import AttentionProbe
 from .ratio_choice import RatioChoice, choose_ratio, silent_at
 from .scores import ScaleScores, scale_scores, slot_scores
-from .sparsity import SparsityHook, SparsityOptions
+from .sparsity import SparsityHook, SparsityOptions, Step
 from .target_masks import Protect
 
 if TYPE_CHECKING:
@@ -30,7 +30,9 @@ class L1rrOptions(Section):
 
     Sparse training: ``strength`` (lambda_0), ``reweight``, ``dynamic``, ``rise``, ``decay``,
     ``gone`` (share of channels that should go, for the closed loop), ``eps``, ``smoothing``,
-    ``shift_factor`` (extra L1 on beta), ``attention_weight`` (eta: adds the feature attention
+    ``shift_factor`` (extra L1 on beta), ``step`` ('gradient': through the optimiser, for long
+    runs; 'proximal': a soft threshold after each step, which sparsifies in tens of steps and
+    beside any optimiser; see `sparsity`), ``attention_weight`` (eta: adds the feature attention
     loss against the dense network; 0 is off).
 
     Ratio: ``ratio`` ('budget': the level's cost decides; 'attention': the largest ratio that
@@ -53,6 +55,7 @@ class L1rrOptions(Section):
     eps: float = Field(default=0.1, gt=0)
     smoothing: float = Field(default=0.5, ge=0, lt=1)
     shift_factor: float = Field(default=0.0, ge=0)
+    step: Step = 'gradient'
     attention_weight: float = Field(default=0.0, ge=0)
     ratio: Literal['budget', 'attention'] = 'budget'
     tau: float | None = Field(default=None, ge=0)
@@ -66,7 +69,7 @@ class L1rrOptions(Section):
         return SparsityOptions(
             strength=self.strength, reweight=self.reweight, dynamic=self.dynamic, rise=self.rise,
             decay=self.decay, wanted=self.gone, eps=self.eps, smoothing=self.smoothing,
-            shift_factor=self.shift_factor,
+            shift_factor=self.shift_factor, step=self.step,
         )
 
 

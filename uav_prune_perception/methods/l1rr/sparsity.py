@@ -6,10 +6,18 @@
 
 as a gradient, gamma.grad += lambda(t) w sign(gamma), which is how network slimming's published
 code does it. Network slimming is w = 1 with a constant lambda and no term on beta.
+
+A gradient sparsifies by lr * lambda in a step: long runs of SGD want that. Where there are only
+tens of steps, or an optimiser divides by the gradient's size (AdamW), scales would hardly move.
+The proximal step (soft threshold, apart from the optimiser; Beck and Teboulle, FISTA, 2009) does
+not ask for either:
+
+    gamma <- sign(gamma) max(0, |gamma| - lambda(t) w mean_l |gamma|),  beta likewise with b lambda
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -22,6 +30,8 @@ from uav_prune_perception.training.fit import FitHook
 
 from .reweighting import Reweighting
 from .strength import RampAndDecay, closed_loop, gone_share
+
+Step = Literal['gradient', 'proximal']
 
 
 @dataclass(frozen=True)
@@ -38,6 +48,8 @@ class SparsityOptions:
         eps: see `reweighting.channel_weights`.
         smoothing: of the magnitudes, from epoch to epoch.
         shift_factor: b, extra L1 on the shifts (beta); public YOLOv5 slimming uses 10.
+        step: 'gradient' or 'proximal'; with the latter ``strength`` is the share of a layer's
+            mean scale that a step takes from a channel of weight 1.
     """
 
     strength: float = 1e-3
@@ -49,6 +61,7 @@ class SparsityOptions:
     eps: float = 0.1
     smoothing: float = 0.5
     shift_factor: float = 0.0
+    step: Step = 'gradient'
 
 
 class SparsityHook(FitHook):
@@ -83,21 +96,21 @@ class SparsityHook(FitHook):
 
     def after_backward(self, model: nn.Module) -> None:
         """gamma.grad += lambda w sign(gamma), and the same for beta where asked."""
-        strength, shift = self.strength, self.options.shift_factor
-        norms = scaled_norms(model)
-        if self.options.reweight and not self.reweighting.weights:
-            self._reweight(norms)
-        with torch.no_grad():
-            for name, norm in norms.items():
-                push = norm.weight.sign() * strength
-                if self.options.reweight:
-                    push = push * self.reweighting.weights[name].to(push)
-                _add(norm.weight, push)
-                if shift and norm.bias is not None:
-                    _add(norm.bias, norm.bias.sign() * (strength * shift))
+        if self.options.step == 'proximal':
+            return
+        for norm, strength, weights in self._pushes(model):
+            _add(norm.weight, norm.weight.sign() * strength * weights)
+            if norm.bias is not None:
+                _add(norm.bias, norm.bias.sign() * (strength * self.options.shift_factor))
 
     def after_step(self, model: nn.Module, done: float) -> None:
-        """Note how far the run is."""
+        """Note how far the run is; the proximal step."""
+        if self.options.step == 'proximal':
+            for norm, strength, weights in self._pushes(model):
+                least = strength * norm.weight.detach().abs().mean()
+                _shrink(norm.weight, least * weights)
+                if norm.bias is not None:
+                    _shrink(norm.bias, least * self.options.shift_factor)
         self.done = done
 
     def after_epoch(self, model: nn.Module, epoch: int) -> None:
@@ -121,6 +134,15 @@ class SparsityHook(FitHook):
         """From a checkpoint."""
         self.reweighting.load_state_dict(state['reweighting'])
         self.factor, self.done = float(state['factor']), float(state['done'])
+
+    def _pushes(self, model: nn.Module) -> Iterator[tuple[_BatchNorm, float, Tensor | float]]:
+        """Every BatchNorm, the strength now, and its channels' weights."""
+        strength, norms = self.strength, scaled_norms(model)
+        if self.options.reweight and not self.reweighting.weights:
+            self._reweight(norms)
+        for name, norm in norms.items():
+            own = self.reweighting.weights[name].to(norm.weight) if self.options.reweight else 1.0
+            yield norm, strength, own
 
     def _reweight(self, norms: dict[str, _BatchNorm]) -> None:
         self.reweighting.update({name: norm.weight for name, norm in norms.items()})
@@ -146,4 +168,9 @@ def scaled_norms(model: nn.Module) -> dict[str, _BatchNorm]:
 
 def _add(parameter: Tensor, push: Tensor) -> None:
     if parameter.grad is not None:
-        parameter.grad.add_(push.to(parameter.grad))
+        parameter.grad.add_(push.detach().to(parameter.grad))
+
+
+def _shrink(parameter: Tensor, size: Tensor) -> None:
+    with torch.no_grad():
+        parameter.copy_(parameter.sign() * (parameter.abs() - size).clamp(min=0))
