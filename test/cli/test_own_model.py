@@ -51,8 +51,11 @@ def test_the_detector_of_the_page_becomes_a_ladder(own):
 def test_a_loss_of_its_own_is_not_distilled_and_says_so(own, capsys):
     recipe = RECIPE.replace('finetune: {', 'finetune: {distil: true, ')
     (own / 'recipe.yaml').write_text(recipe)
-    assert main(['prune', 'recipe.yaml', '-o', 'ladder']) == 1
-    assert 'set finetune.distil: false' in capsys.readouterr().err
+    assert main(['prune', 'recipe.yaml', '-o', 'ladder']) == 2
+    told = capsys.readouterr().err
+    assert 'recipe.yaml:' in told
+    assert 'set finetune.distil: false' in told
+    assert 'dense' not in told, 'said before anything is trained'
 
 
 def test_classes_and_channels_are_filled_in_under_their_usual_names(own):
