@@ -6,7 +6,8 @@ For every convolution and linear layer, in the order in which they run, the inpu
 layer sees are predicted from the inputs X' that the compact one sees, those made by the layers
 refitted before it: M = argmin |X - X' M|^2. The prediction is folded into the weights, W' = W M.
 Thus a layer takes over from lost channels, and corrects what the cuts before it have changed in
-those that stayed, branches of a residual sum that keep channels of their own included.
+those that stayed, branches of a residual sum that keep channels of their own included. What
+BatchNorm normalises by is renewed on the way: later layers are fitted to what they will see.
 
 Source: channel pruning by sequential reconstruction (He, Zhang, Sun, ICCV 2017), with one
 prediction for all kernel taps, which padding with zeros leaves exact. No labels, two forward
@@ -23,6 +24,7 @@ from torch import Tensor, nn
 
 from uav_prune_perception.channels import PruningPlan
 from uav_prune_perception.methods.feature_maps import show_pictures
+from uav_prune_perception.training.recalibrate import recalibrate_batchnorm
 from uav_prune_perception.training.task import LearningTask
 
 PLACES = 16384  # of a layer's input that are looked at
@@ -72,7 +74,11 @@ def refit(small: nn.Module, dense: nn.Module, plan: PruningPlan, images: Tensor)
     handles = [
         layer.register_forward_pre_hook(mending(path)) for path, (layer, _) in readers.items()
     ]
-    show_pictures(small, [images], handles)
+    try:
+        recalibrate_batchnorm(small, [images])  # each before the layers behind it are fitted
+    finally:
+        for handle in handles:
+            handle.remove()
     return len(done)
 
 
