@@ -12,8 +12,8 @@ from torch import Tensor, nn
 from uav_prune_perception.channels import ChannelGraph, compact
 from uav_prune_perception.methods.interfaces import MethodError
 from uav_prune_perception.methods.l1rr.attention import attention_map, feature_attention_loss
-from uav_prune_perception.methods.l1rr.attention_prices import attention_prices
 from uav_prune_perception.methods.l1rr.attention_probe import AttentionProbe
+from uav_prune_perception.methods.l1rr.attention_shares import attention_losses
 from uav_prune_perception.methods.l1rr.candidates import Candidates
 from uav_prune_perception.methods.l1rr.feature_levels import find_levels
 from uav_prune_perception.methods.l1rr.ratio_choice import (
@@ -207,8 +207,10 @@ def test_the_worst_class_decides_where_it_is_protected() -> None:
     assert probe.loss(gone) == float(seen.max()) > float(seen.mean())
 
 
-def test_the_cheapest_attention_goes_first(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Group a loses nothing until half of it is gone; b loses as much for each MAC saved."""
+def test_every_group_goes_as_far_as_the_same_attention_loss(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Group a loses nothing until half of it is gone; b loses most at once, then nothing more."""
     scores = {
         'a': {'x': torch.tensor([0.1, 0.2]), 'y': torch.tensor([0.3, 0.4])},
         'b': {'': torch.tensor([0.04, 0.03, 0.02, 0.01])},
@@ -218,20 +220,17 @@ def test_the_cheapest_attention_goes_first(monkeypatch: pytest.MonkeyPatch) -> N
         return sum(int(mask.sum()) for mask in masks.values())
 
     def loss(gone) -> float:
-        return 2 * max(0, gone_of(gone['a']) - 2) if 'a' in gone else gone_of(gone['b'])
+        return 2.0 * max(0, gone_of(gone['a']) - 2) if 'a' in gone else 1.0
 
-    def cost(keep) -> float:
-        kept = keep.get('a', {}), keep.get('b')
-        gone = sum(int((~mask).sum()) for mask in kept[0].values())
-        return 100.0 - gone - (int((~kept[1]).sum()) if kept[1] is not None else 0)
-
-    monkeypatch.setattr('uav_prune_perception.methods.l1rr.attention_prices.LEAST', 0)
-    prices = attention_prices(scores, loss, cost, ratios=(0.0, 0.5, 0.75))
-    first = torch.cat([prices['a']['x'], prices['a']['y']])
-    assert float(first[1]) < float(prices['b'][''].min()) < float(first[2])
+    monkeypatch.setattr('uav_prune_perception.methods.l1rr.attention_shares.LEAST', 0)
+    prices = attention_losses(scores, loss, ratios=(0.0, 0.25, 0.5, 0.75))
+    first, second = torch.cat([prices['a']['x'], prices['a']['y']]), prices['b']['']
     assert first.argsort().tolist() == [0, 1, 2, 3]
-    assert prices['b'][''].argsort().tolist() == [3, 2, 1, 0]
-    assert prices['b'][''][1] == pytest.approx(float(prices['b'][''][2]), abs=1e-6), 'a tie'
+    assert second.argsort().tolist() == [3, 2, 1, 0]
+    assert float(first[1]) < float(second.min()), 'what costs nothing goes before all else'
+    assert float(second[1]) < float(first[2]), 'a loss that is there already is not paid again'
+    most = max(float(first[2]), float(second[1]))
+    assert most < float(first[3]) == pytest.approx(float(second[0])), 'the last quarter: alike'
 
 
 def test_a_network_without_batchnorm_behind_its_producers_is_refused() -> None:

@@ -66,6 +66,28 @@ def test_the_penalty_is_the_gradient_of_the_weighted_l1_norm() -> None:
         assert torch.allclose(own.grad, other.grad, atol=1e-6)
 
 
+def test_proximal_steps_reach_zero_and_mean_the_same_in_runs_of_any_length() -> None:
+    ended = []
+    for steps in (10, 80):
+        model = network()
+        before = {name: p.grad.clone() for name, p in model.named_parameters()}
+        first = model[1].weight.detach().clone()
+        hook = SparsityHook(model, SparsityOptions(
+            strength=0.6, dynamic='constant', shift_factor=0.5, step='proximal',
+        ))
+        for step in range(steps):
+            hook.after_backward(model)
+            hook.after_step(model, (step + 1) / steps)
+        assert all(torch.equal(p.grad, before[name]) for name, p in model.named_parameters())
+        last = model[1].weight.detach()
+        assert bool((last.abs() < first.abs()).all())
+        assert bool((last * first >= 0).all()), 'no sign turns'
+        assert bool((last == 0).any())
+        assert float(last.abs().max()) > 0.5, 'large ones are nearly spared'
+        ended.append(last)
+    torch.testing.assert_close(ended[0], ended[1], rtol=0.1, atol=0.03)
+
+
 def test_small_channels_are_pushed_harder_and_weights_have_mean_one() -> None:
     scales = torch.tensor([0.01, 0.2, 1.0, 1.5])
     weights = channel_weights(scales)

@@ -13,8 +13,9 @@ from its abstract and one passage of results:
 
 Everything below that is a formula is our reconstruction from published relatives:
 
-- penalty: ``gamma.grad += lambda(t) w sign(gamma)`` on every BatchNorm, residual ones included
-  (`sparsity`); with w = 1 and a constant lambda it is network slimming (Liu et al., ICCV 2017);
+- penalty: ``gamma.grad += lambda(t) w sign(gamma)`` on every BatchNorm, residual ones included,
+  or for short runs a proximal step (`sparsity`); with the gradient, w = 1 and a constant lambda it
+  is network slimming (Liu et al., ICCV 2017);
 - self-adaptive: ``w = 1 / (g / mean(g) + eps)``, g the smoothed |gamma|, mean 1 in a layer, then
   clipped to 0.1..10 (`reweighting`; reweighted L1 of Candes, Wakin and Boyd, 2008);
 - dynamic: a rise over the first tenth, then ``lambda_0 (1 - 0.9 t)``, or a closed loop that
@@ -26,9 +27,9 @@ Everything below that is a formula is our reconstruction from published relative
   (`target_masks`). Levels are found in any network (`feature_levels`);
 - ratio: the largest whose loss stays within tau of the uncut network's, tau at the curve's knee
   (`ratio_search`, `ratio_choice`), by forward passes of a silenced copy (`candidates`);
-- a level with a budget: each group's loss curve against what it saves sets a price on its
-  channels, the cheapest go first (`attention_prices`; ours). The class that suffers most may
-  decide, for small ships and vehicles are what the paper says it loses (`attention_probe`; ours);
+- a level with a budget: the same rule group by group with one tau, which the budget decides
+  (`attention_shares`; ours). The class that suffers most may decide, for small ships and vehicles
+  are what the paper says it loses (`attention_probe`; ours);
 - residual reconstruction: ``channels.recombine`` (each producer of a sum keeps channels of its
   own, the sum carries their union), exact by proof.
 

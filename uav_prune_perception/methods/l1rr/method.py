@@ -14,8 +14,8 @@ from uav_prune_perception.methods.interfaces import Budget, Keep, LevelContext, 
 from uav_prune_perception.methods.recipe import Section
 
 from .attention_hook import AttentionHook
-from .attention_prices import attention_prices
 from .attention_probe import AttentionProbe
+from .attention_shares import attention_losses
 from .ratio_choice import RatioChoice, choose_ratio, silent_at
 from .scores import ScaleScores, scale_scores, slot_scores
 from .sparsity import SparsityHook, SparsityOptions, Step
@@ -38,7 +38,7 @@ class L1rrOptions(Section):
     Ratio: ``ratio`` ('budget': the level's cost decides; 'attention': the largest ratio that
     feature attention allows, whatever it costs), ``tau`` (allowed rise of that loss; null: the
     curve's knee), ``shares`` (how a budget is spread over groups: 'attention' by
-    `attention_prices`, 'scales' by one threshold over |gamma|), ``protect`` ('worst_class': the
+    `attention_shares`, 'scales' by one threshold over |gamma|), ``protect`` ('worst_class': the
     class that suffers most decides; 'small_objects': likewise, and every object weighs the same
     whatever its size; in sparse training every class then counts the same), ``pictures``
     (labelled training pictures looked at).
@@ -126,7 +126,7 @@ class ScaleScore:
             protect=options.protect, device=context.device,
         )
         if options.ratio == 'budget':
-            return slot_scores(attention_prices(scores, probe.loss, context.asked.cost))
+            return slot_scores(attention_losses(scores, probe.loss))
         self.choice = choose_ratio(probe, scores, options.tau)
         context.reporter.note(f'{context.level}: {self.choice}')
         return slot_scores(scores)

@@ -12,7 +12,10 @@ tens of steps, or an optimiser divides by the gradient's size (AdamW), scales wo
 The proximal step (soft threshold, apart from the optimiser; Beck and Teboulle, FISTA, 2009) does
 not ask for either:
 
-    gamma <- sign(gamma) max(0, |gamma| - lambda(t) w mean_l |gamma|),  beta likewise with b lambda
+    gamma <- sign(gamma) max(0, |gamma| - lambda(t) dt w mean_l |gamma|)
+
+dt is the part of the run that the step is, so that lambda means the same however long the run is;
+beta likewise, with b lambda.
 """
 
 from __future__ import annotations
@@ -49,7 +52,7 @@ class SparsityOptions:
         smoothing: of the magnitudes, from epoch to epoch.
         shift_factor: b, extra L1 on the shifts (beta); public YOLOv5 slimming uses 10.
         step: 'gradient' or 'proximal'; with the latter ``strength`` is the share of a layer's
-            mean scale that a step takes from a channel of weight 1.
+            mean scale that the whole run takes from a channel of weight 1, were it constant.
     """
 
     strength: float = 1e-3
@@ -107,7 +110,7 @@ class SparsityHook(FitHook):
         """Note how far the run is; the proximal step."""
         if self.options.step == 'proximal':
             for norm, strength, weights in self._pushes(model):
-                least = strength * norm.weight.detach().abs().mean()
+                least = strength * (done - self.done) * norm.weight.detach().abs().mean()
                 _shrink(norm.weight, least * weights)
                 if norm.bias is not None:
                     _shrink(norm.bias, least * self.options.shift_factor)
