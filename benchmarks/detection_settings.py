@@ -94,7 +94,7 @@ SETTINGS = {
 
 THIRD = 'a third of the budget is sparse training'
 SIXTH = 'a sixth of the budget is sparse training, by proximal steps; layers refitted'
-SPARSE = {'strength': 0.6, 'step': 'proximal', 'shift_factor': 1.0, 'pictures': 16}
+SPARSE = {'strength': 0.2, 'step': 'proximal', 'pictures': 16}
 SEARCH = {'particles': 6, 'cycles': 2, 'pictures': 64, 'images': 64}
 CONTENDERS = (
     Contender('L1RR', 'method', 'l1rr', SPARSE, parts={'sparse': 1 / 6},
