@@ -6,11 +6,14 @@ import dataclasses
 import shutil
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
+from uav_prune_perception.datasets.detection_set import DetectionSet, DetectionSplit
 from uav_prune_perception.networks.registry import build_network
 from uav_prune_perception.training.checkpoint import save_checkpoint
+from uav_prune_perception.training.detection_task import DetectionTask
 from uav_prune_perception.training.fit import FitHook, FitOptions, fit
 from uav_prune_perception.training.recalibrate import recalibrate_batchnorm
 from uav_prune_perception.training.task import TrainingError, torch_predict
@@ -134,6 +137,18 @@ def test_recalibration_repairs_batchnorm_and_nothing_else(task):
     assert model.stem.bn.momentum == 0.03
     assert torch.equal(weight, model.stem.conv.weight)
     assert not model.training
+
+
+def test_calibration_looks_at_all_of_the_split_and_at_no_picture_twice():
+    images = np.repeat(np.arange(200, dtype=np.uint8), 64).reshape(200, 8, 8, 1)
+    nothing = [np.zeros((0, 4), np.float32)] * 200
+    split = DetectionSplit(images, nothing, [np.zeros(0, np.int64)] * 200, nothing)
+    own = DetectionTask(DetectionSet(('a',), lambda name: split, ''))
+    shown = torch.cat(list(own.calibration_batches(4, 8)))[:, 0, 0, 0]
+    numbers = ((shown * 0.25 + 0.5) * 255).round().int().tolist()
+    assert len(set(numbers)) == 32
+    assert min(numbers) < 40, 'files lie in the order of flights'
+    assert max(numbers) > 160
 
 
 def test_evaluation_takes_any_engine_at_any_batch(task):

@@ -7,6 +7,8 @@ from __future__ import annotations
 import copy
 import dataclasses
 
+from uav_prune_perception.training.recalibrate import recalibrate_batchnorm
+
 from .interfaces import LevelContext, SparseTraining
 from .run_folder import fingerprint
 from .stages import NOTHING_CUT, BuiltLevel, Stages, Training, deciding
@@ -28,7 +30,8 @@ def sparse_network(
     """
     recipe = stages.recipe
     assert recipe.sparse is not None, 'checked with the method'
-    settings = recipe.prune.model_dump(mode='json', include={'method', 'options', 'keep'})
+    decides = {'method', 'options', 'keep', 'recalibrate_batches'}
+    settings = recipe.prune.model_dump(mode='json', include=decides)
     stage = ('sparse', fingerprint(dense.key, settings, deciding(recipe.sparse)))
     found = stages.found(stage)
     if found is not None:
@@ -38,4 +41,7 @@ def sparse_network(
     stages.train(
         model, Training('sparse training', stage, recipe.sparse, order=ORDER), hooks=[hook]
     )
+    # A short run leaves BatchNorm's averages behind; all that follows looks at this network
+    batches = stages.task.calibration_batches(recipe.prune.recalibrate_batches)
+    recalibrate_batchnorm(model, batches)
     return stages.finish(stage, model, NOTHING_CUT, macs=(dense.macs, dense.macs))

@@ -238,12 +238,17 @@ class DetectionTask:
     def calibration_batches(
         self, n: int, batch_size: int = 16, split: str = 'train'
     ) -> Iterator[Tensor]:
-        """``n`` batches of pictures as they are; never of test."""
+        """``n`` batches of pictures as they are, of all flights; never of test.
+
+        In the order of the files the first ones may be of one flight, and statistics made of
+        them fit no other.
+        """
         TestReads.refuse(split, 'calibration')
         images = self.data.split(split).images
+        order = np.random.default_rng(0).permutation(len(images))
         for step in range(n):
             chosen = np.arange(step * batch_size, (step + 1) * batch_size) % len(images)
-            yield normalised(images[chosen], self.input)
+            yield normalised(images[order[chosen]], self.input)
 
     def labelled_batches(
         self, n: int, batch_size: int = 16, split: str = 'train'

@@ -30,7 +30,6 @@ from uav_prune_perception.training.task import LearningTask
 PLACES = 16384  # of a layer's input that are looked at
 PIXELS = 2**23  # of all pictures together, which bounds the memory
 PICTURES = 1024
-SPREAD = 8  # they are every eighth of the first ones, which may be of one flight
 DAMPING = 1e-3  # of the mean of the moments' diagonal
 
 
@@ -86,8 +85,7 @@ def refit_pictures(task: LearningTask) -> Tensor:
     """Pictures of the train split for `refit`, float32 [B, C, H, W]: more of small ones."""
     height, width = task.example_input().shape[2:]
     count = max(8, min(PICTURES, PIXELS // (height * width)))
-    every = max(1, min(SPREAD, task.steps_per_epoch(1) // count))
-    return torch.cat([batch[::every] for batch in task.calibration_batches(every, count)])
+    return next(iter(task.calibration_batches(1, min(count, task.steps_per_epoch(1)))))
 
 
 def _mend(
