@@ -139,7 +139,7 @@ class PruneSection(Section):
     recalibrate_batches: int = Field(default=20, ge=0)
     keep: tuple[str, ...] = ()
     reconstruct: bool = Field(
-        default=False, description='kept channels take over from lost ones by least squares'
+        default=False, description='layers are fitted, in turn, to what is left'
     )
 
     @model_validator(mode='after')

@@ -3,7 +3,8 @@
 """Kept channels take over from lost ones by least squares [ours]. Needs data, but no labels.
 
 Reading order: `readings` (what each layer sees of a group), `elimination` (which channel can go
-next), `takeover` (the new weights), `score` (both as slots).
+next), `takeover` (the new weights for one choice, many choices of one look: ACP's search), `score`
+(elimination as a slot), `refit` (the layers of a network that is cut, in turn).
 
 A channel that can be predicted from others costs little, however large its weights are; magnitude
 and gradient scores do not see that. Sources: optimal brain surgeon (Hassibi and Stork, 1992) with
