@@ -95,7 +95,7 @@ def _mend(
     """W' = W M, where the ridge pulls M to what the cut alone would do."""
     found, wanted = (x.to('cpu', torch.float64) for x in inputs)
     rows, columns = kept
-    weight = dense.weight.detach().to('cpu', torch.float64)  # type: ignore[union-attr, operator]
+    weight = dense.weight.detach().to('cpu', torch.float64)  # type: ignore[operator]
     weight = weight if rows is None else weight[rows]
     columns = torch.arange(weight.shape[1]) if columns is None else columns
     if found.shape[1] != len(columns):
