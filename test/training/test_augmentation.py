@@ -2,11 +2,14 @@
 # SPDX-License-Identifier: Apache-2.0
 from __future__ import annotations
 
+import cv2
 import numpy as np
 import pytest
+import torch
 
 from uav_prune_perception.training.augmentation import Augmentation, augment
-from uav_prune_perception.training.mosaic import mosaic
+from uav_prune_perception.training.mosaic import draw_mosaic, mosaic
+from uav_prune_perception.training.task_factory import make_task
 
 PLAIN = Augmentation(gain=0.0, offset=0.0)
 
@@ -59,7 +62,7 @@ def test_boxes_of_a_mosaic_lie_around_what_they_mark(seed):
         image[y:y + 12, x:x + 20, index] = 255
         box = np.array([[x, y, x + 20, y + 12]], np.float32)
         pictures.append((image, box, np.array([index])))
-    image, boxes, labels = mosaic(pictures, rng, options, pad_value=0)
+    image, boxes, labels = mosaic(pictures, draw_mosaic(96, 64, rng, options), pad_value=0)
     assert image.shape == (64, 96, 4)
     assert len(labels)
     for box, label in zip(boxes, labels, strict=True):
@@ -68,3 +71,44 @@ def test_boxes_of_a_mosaic_lie_around_what_they_mark(seed):
         assert np.abs(box - found).max() <= 1.5
     assert boxes.min() >= 0
     assert (boxes[:, 2:] <= [96, 64]).all()
+
+
+@pytest.mark.parametrize('augmentation', [{'mosaic': 0.6}, {}])
+def test_parts_of_a_detector_s_batches_are_what_the_whole_ones_are_made_of(augmentation):
+    task = make_task({
+        'kind': 'generated_scenes', 'train': 8, 'val': 1, 'test': 1, 'width': 96, 'height': 64,
+        'augmentation': augmentation,
+    })
+
+    def batches(*part):
+        generator = torch.Generator().manual_seed(5)
+        made = task.train_part if part else task.train_batches
+        return list(made(0, 4, generator, *part))
+
+    whole, parts = batches(), [batches(rank, 2) for rank in range(2)]
+    assert len(whole) == len(parts[0]) == 2
+    for (images, targets), *own in zip(whole, *parts, strict=True):
+        assert torch.equal(torch.cat([part[0] for part in own]), images)
+        own[1][1][:, 0] += 2  # the second part's pictures are the third and the fourth
+        assert torch.equal(torch.cat([part[1] for part in own]), targets)
+    assert task.train_part(0, 3, torch.Generator(), 0, 2) is None
+
+
+def test_parts_of_affine_batches_are_what_the_whole_ones_are_made_of(tmp_path):
+    for split in ('train', 'val', 'test'):
+        for index in range(8):
+            path = tmp_path / split / 'ab'[index % 2] / f'{index}.png'
+            path.parent.mkdir(parents=True, exist_ok=True)
+            picture = np.random.default_rng(index).integers(0, 255, (16, 16, 3), np.uint8)
+            cv2.imwrite(str(path), picture)
+    task = make_task({
+        'kind': 'image_folder', 'root': str(tmp_path), 'width': 16, 'height': 16, 'mean': 0.5,
+        'std': 0.25,
+    })
+    (images, labels), = task.train_batches(0, 8, torch.Generator().manual_seed(5))
+    first, second = (
+        next(iter(task.train_part(0, 8, torch.Generator().manual_seed(5), rank, 2)))
+        for rank in range(2)
+    )
+    assert torch.equal(torch.cat([first[0], second[0]]), images)
+    assert torch.equal(torch.cat([first[1], second[1]]), labels)

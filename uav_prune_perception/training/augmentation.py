@@ -5,7 +5,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import cv2
 import numpy as np
@@ -60,28 +59,48 @@ def augment(
     Returns:
         image uint8 [H, W, C]; boxes float32 [n, 4], clipped; bool [n], which boxes still count.
     """
+    height, width = image.shape[:2]
+    return apply_change(image, boxes, draw_change(width, height, rng, options), pad_value)
+
+
+@dataclass(frozen=True)
+class Change:
+    """What chance has chosen for one picture: affine map float64 [2, 3], levels uint8 [256]."""
+
+    matrix: NDArray[np.float64]
+    levels: NDArray[np.uint8]
+
+
+def draw_change(
+    width: int, height: int, rng: np.random.Generator, options: Augmentation
+) -> Change:
+    """The throws of `augment`, without the work: whoever makes only some pictures of a batch."""
+    return Change(_matrix(width, height, rng, options), draw_levels(rng, options))
+
+
+def apply_change(
+    image: NDArray[np.uint8], boxes: NDArray[np.float32], change: Change, pad_value: int
+) -> tuple[NDArray[np.uint8], NDArray[np.float32], NDArray[np.bool_]]:
+    """The work of `augment`."""
     height, width, channels = image.shape
-    matrix = _matrix(width, height, rng, options)
     warped = cv2.warpAffine(
         image,
-        matrix,
+        change.matrix,
         (width, height),
         flags=cv2.INTER_LINEAR,
         borderMode=cv2.BORDER_CONSTANT,
         borderValue=[pad_value] * channels,
     )
-    warped = change_levels(warped, rng, options)
-    moved, keep = warp_boxes(boxes, matrix, width, height)
-    return warped.reshape(height, width, channels), moved, keep
+    moved, keep = warp_boxes(boxes, change.matrix, width, height)
+    warped = cv2.LUT(warped, change.levels)
+    return np.asarray(warped, np.uint8).reshape(height, width, channels), moved, keep
 
 
-def change_levels(
-    image: NDArray[Any] | cv2.Mat, rng: np.random.Generator, options: Augmentation
-) -> NDArray[np.uint8]:
-    """Contrast and brightness, by one table."""
+def draw_levels(rng: np.random.Generator, options: Augmentation) -> NDArray[np.uint8]:
+    """Contrast and brightness, as one table: uint8 [256]."""
     gain = 1.0 + rng.uniform(-options.gain, options.gain)
     levels = (np.arange(256) - 128.0) * gain + 128.0 + rng.uniform(-1, 1) * options.offset
-    return np.asarray(cv2.LUT(image, np.clip(levels, 0, 255).astype(np.uint8)), np.uint8)
+    return np.clip(levels, 0, 255).astype(np.uint8)
 
 
 def turn_and_flip(rng: np.random.Generator, options: Augmentation) -> NDArray[np.float64]:

@@ -17,7 +17,7 @@ from uav_prune_perception.datasets.classification_set import ClassificationSet
 from uav_prune_perception.ladder import Accuracy, InputSpec, Logits
 
 from .ahead import ahead
-from .augmentation import Augmentation, augment
+from .augmentation import Augmentation, apply_change, draw_change
 from .crop_flip import CropFlip, crop_flip
 from .task import Predict, normalised, normalised_planes, numpy_generator, shuffled
 from .test_guard import TestReads
@@ -98,14 +98,7 @@ class ClassificationTask:
         if isinstance(options, CropFlip):
             yield from self._fast_batches(order, batch_size, options, generator)
             return
-        rng = numpy_generator(generator)
-        none = np.zeros((0, 4), np.float32)
-        for step in range(self.steps_per_epoch(batch_size)):
-            chosen = order[step * batch_size:(step + 1) * batch_size]
-            images = np.stack(
-                [augment(split.images[i], none, rng, options, 0)[0] for i in chosen]
-            )
-            yield normalised(images, self.input), torch.from_numpy(split.labels[chosen])
+        yield from self._affine_batches(order, batch_size, options, generator)
 
     def hold(self, device: str) -> None:
         """Keep the training pictures on a device from now on, so that batches are made there.
@@ -123,16 +116,40 @@ class ClassificationTask:
     ) -> Iterator[tuple[Tensor, Tensor]] | None:
         """`train_batches`, of each only the ``rank``-th of ``size`` equal parts.
 
-        Without making the others, where the augmentation allows that; else None.
+        Without making the others; None where there are no equal parts.
         """
         split, options = self.data.split('train'), self.augmentation
         batch = min(batch_size, len(split))
-        if not isinstance(options, CropFlip) or batch % size:
+        if batch % size:
             return None
         count = batch // size
         part = slice(rank * count, (rank + 1) * count)
         order = shuffled(len(split), generator)
-        return self._fast_batches(order, batch_size, options, generator, part)
+        if isinstance(options, CropFlip):
+            return self._fast_batches(order, batch_size, options, generator, part)
+        return self._affine_batches(order, batch_size, options, generator, part)
+
+    def _affine_batches(
+        self,
+        order: NDArray[np.int64],
+        batch_size: int,
+        options: Augmentation,
+        generator: torch.Generator,
+        part: slice = slice(None),
+    ) -> Iterator[tuple[Tensor, Tensor]]:
+        """Chance is thrown for whole batches; only the part's pictures are made."""
+        split = self.data.split('train')
+        rng = numpy_generator(generator)
+        none = np.zeros((0, 4), np.float32)
+        height, width = split.images.shape[1:3]
+        for step in range(self.steps_per_epoch(batch_size)):
+            chosen = order[step * batch_size:(step + 1) * batch_size]
+            changes = [draw_change(width, height, rng, options) for _ in chosen]
+            images = np.stack([
+                apply_change(split.images[index], none, change, 0)[0]
+                for index, change in zip(chosen[part], changes[part], strict=True)
+            ])
+            yield normalised(images, self.input), torch.from_numpy(split.labels[chosen[part]])
 
     def _fast_batches(
         self,

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from uav_prune_perception.datasets.detection_set import DetectionSet, DetectionSplit
 from uav_prune_perception.ladder import Accuracy, BoxesScores, InputSpec
 
-from .augmentation import Augmentation, augment
+from .augmentation import Augmentation, Change, apply_change, draw_change
 from .detection_decode import found_objects
 from .detection_loss import (
     IGNORE,
@@ -33,7 +33,7 @@ from .detection_metrics import (
     at_threshold,
     average_precision_by_size,
 )
-from .mosaic import Picture, mosaic
+from .mosaic import MosaicPlan, Picture, draw_mosaic, mosaic
 from .task import Predict, TrainingError, normalised, numpy_generator, shuffled
 from .test_guard import TestReads
 
@@ -108,28 +108,53 @@ class DetectionTask:
 
         A target is picture index, class (-1: ignore this region), corners in pixels.
         """
+        return self._parts(batch_size, generator, 0, 1)
+
+    def train_part(
+        self, epoch: int, batch_size: int, generator: torch.Generator, rank: int, size: int
+    ) -> Iterator[tuple[Tensor, Tensor]] | None:
+        """`train_batches`, of each only the ``rank``-th of ``size`` equal parts, else None.
+
+        Chance is thrown for the whole batch; the other parts' pictures are not made.
+        """
+        if min(batch_size, len(self.data.split('train'))) % size:
+            return None
+        return self._parts(batch_size, generator, rank, size)
+
+    def _parts(
+        self, batch_size: int, generator: torch.Generator, rank: int, size: int
+    ) -> Iterator[tuple[Tensor, Tensor]]:
         split = self.data.split('train')
         order = shuffled(len(split), generator)
         rng = numpy_generator(generator)
         for step in range(self.steps_per_epoch(batch_size)):
             chosen = order[step * batch_size:(step + 1) * batch_size]
-            yield self._batch(split, chosen, rng)
+            count = len(chosen) // size
+            yield self._batch(split, chosen, rng, slice(rank * count, (rank + 1) * count))
 
     def _batch(
-        self, split: DetectionSplit, chosen: NDArray[np.int64], rng: np.random.Generator
+        self, split: DetectionSplit, chosen: NDArray[np.int64], rng: np.random.Generator,
+        part: slice,
     ) -> tuple[Tensor, Tensor]:
-        images = np.empty((len(chosen), *split.images.shape[1:]), np.uint8)
-        rows = []
+        height, width = split.images.shape[1:3]
         options, pad = self.augmentation, self.input.pad_value
-        for slot, index in enumerate(chosen):
+        plans: list[tuple[list[int], MosaicPlan | Change]] = []
+        for index in chosen:
             if options.mosaic and rng.random() < options.mosaic:
-                four = [index, *rng.integers(len(split), size=3)]
-                images[slot], boxes, labels = mosaic(
-                    [_all_boxes(split, int(one)) for one in four], rng, options, pad
-                )
+                four = [int(index), *(int(other) for other in rng.integers(len(split), size=3))]
+                plans.append((four, draw_mosaic(width, height, rng, options)))
             else:
-                picture, boxes, labels = _all_boxes(split, int(index))
-                images[slot], moved, keep = augment(picture, boxes, rng, options, pad)
+                plans.append(([int(index)], draw_change(width, height, rng, options)))
+        plans = plans[part]
+        images = np.empty((len(plans), *split.images.shape[1:]), np.uint8)
+        rows = []
+        for slot, (indices, plan) in enumerate(plans):
+            pictures = [_all_boxes(split, index) for index in indices]
+            if isinstance(plan, MosaicPlan):
+                images[slot], boxes, labels = mosaic(pictures, plan, pad)
+            else:
+                picture, boxes, labels = pictures[0]
+                images[slot], moved, keep = apply_change(picture, boxes, plan, pad)
                 boxes, labels = moved[keep], labels[keep]
             row = np.empty((len(labels), 6), np.float32)
             row[:, 0], row[:, 1], row[:, 2:] = slot, labels, boxes

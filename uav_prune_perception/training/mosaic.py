@@ -9,12 +9,13 @@ a batch. Every part is one OpenCV warp, whatever is done to it.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from .augmentation import Augmentation, change_levels, turn_and_flip, warp_boxes
+from .augmentation import Augmentation, Change, draw_levels, turn_and_flip, warp_boxes
 
 # Where the four parts meet, as a share of the picture's sides.
 MEETING = (0.3, 0.7)
@@ -22,43 +23,77 @@ MEETING = (0.3, 0.7)
 Picture = tuple[NDArray[np.uint8], NDArray[np.float32], NDArray[np.int64]]
 
 
-def mosaic(
-    pictures: Sequence[Picture],
-    rng: np.random.Generator,
-    options: Augmentation,
-    pad_value: int = 114,
-) -> Picture:
+@dataclass(frozen=True)
+class MosaicPlan:
+    """What chance has chosen for one mosaic.
+
+    Attributes:
+        across, down: where the four parts meet, pixels.
+        changes: of each part.
+    """
+
+    across: int
+    down: int
+    changes: tuple[Change, ...]
+
+    def sizes(self, width: int, height: int) -> tuple[tuple[int, int], ...]:
+        """Width and height of each part of a picture of this size."""
+        return _sizes(self.across, self.down, width, height)
+
+
+def draw_mosaic(
+    width: int, height: int, rng: np.random.Generator, options: Augmentation
+) -> MosaicPlan:
+    """The throws for a mosaic of pictures of one size, without the work.
+
+    Args:
+        width: of the pictures and of what is made of them.
+        height: likewise.
+        rng: source of chance.
+        options: `Augmentation`; parts are shown at `mosaic_scale` times its scale.
+    """
+    across = round(width * rng.uniform(*MEETING))
+    down = round(height * rng.uniform(*MEETING))
+    changes = []
+    for part in _sizes(across, down, width, height):
+        matrix = _matrix((height, width), part, rng, options)
+        changes.append(Change(matrix, draw_levels(rng, options)))
+    return MosaicPlan(across, down, tuple(changes))
+
+
+def mosaic(pictures: Sequence[Picture], plan: MosaicPlan, pad_value: int = 114) -> Picture:
     """One picture of the size of the first.
 
     Args:
-        pictures: four, each uint8 [H, W, C] with boxes float32 [n, 4] (corners in pixels) and
-            labels int64 [n].
-        rng: source of chance.
-        options: `Augmentation`; parts are shown at `mosaic_scale` times its scale.
+        pictures: four of one size, each uint8 [H, W, C] with boxes float32 [n, 4] (corners in
+            pixels) and labels int64 [n].
+        plan: by `draw_mosaic`.
         pad_value: fills what no picture covers.
 
     Returns:
         Picture, boxes (cut to their part) and labels of what still counts.
     """
     height, width, channels = pictures[0][0].shape
-    across = round(width * rng.uniform(*MEETING))
-    down = round(height * rng.uniform(*MEETING))
     canvas = np.empty((height, width, channels), np.uint8)
     boxes, labels = [], []
-    corners = ((0, 0), (across, 0), (0, down), (across, down))
-    sizes = ((across, down), (width - across, down), (across, height - down),
-             (width - across, height - down))
-    for picture, (x, y), (w, h) in zip(pictures, corners, sizes, strict=True):
-        matrix = _matrix(picture[0].shape[:2], (w, h), rng, options)
+    corners = ((0, 0), (plan.across, 0), (0, plan.down), (plan.across, plan.down))
+    for picture, change, (x, y), (w, h) in zip(
+        pictures, plan.changes, corners, plan.sizes(width, height), strict=True
+    ):
         part = cv2.warpAffine(
-            picture[0], matrix, (w, h), flags=cv2.INTER_LINEAR,
+            picture[0], change.matrix, (w, h), flags=cv2.INTER_LINEAR,
             borderMode=cv2.BORDER_CONSTANT, borderValue=[pad_value] * channels,
         )
-        canvas[y:y + h, x:x + w] = change_levels(part, rng, options).reshape(h, w, channels)
-        moved, keep = warp_boxes(picture[1], matrix, w, h)
+        canvas[y:y + h, x:x + w] = cv2.LUT(part, change.levels).reshape(h, w, channels)
+        moved, keep = warp_boxes(picture[1], change.matrix, w, h)
         boxes.append(moved[keep] + np.array([x, y, x, y], np.float32))
         labels.append(picture[2][keep])
     return canvas, np.concatenate(boxes), np.concatenate(labels)
+
+
+def _sizes(across: int, down: int, width: int, height: int) -> tuple[tuple[int, int], ...]:
+    return ((across, down), (width - across, down), (across, height - down),
+            (width - across, height - down))
 
 
 def _matrix(
