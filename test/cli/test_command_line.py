@@ -33,6 +33,19 @@ def test_help_imports_nothing_heavy() -> None:
     subprocess.run([sys.executable, '-c', code], check=True, stdout=subprocess.DEVNULL)
 
 
+def test_a_slip_in_a_recipe_is_told_before_torch_is_read(tmp_path: Path) -> None:
+    (tmp_path / 'recipe.yaml').write_text('nam: x\n')
+    code = (
+        'import sys\n'
+        'from uav_prune_perception.cli.main import main\n'
+        f'where = {str(tmp_path)!r}\n'
+        'assert main(["prune", where + "/recipe.yaml", "-o", where + "/out"]) != 0\n'
+        'assert "torch" not in sys.modules\n'
+    )
+    ended = subprocess.run([sys.executable, '-c', code], check=True, capture_output=True)
+    assert b'nam' in ended.stderr
+
+
 def test_inspecting_does_not_need_torch(tmp_path: Path) -> None:
     make_detection_ladder(tmp_path / 'ladder')
     code = (

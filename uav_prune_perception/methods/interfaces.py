@@ -19,6 +19,8 @@ from torch import Tensor, nn
 
 from uav_prune_perception.training.fit import FitHook
 
+from .recipe import Recovery
+
 if TYPE_CHECKING:
     from uav_prune_perception.channels import ChannelGraph, Cost
     from uav_prune_perception.training.task import LearningTask
@@ -31,7 +33,6 @@ Scores = Mapping[str, Any]
 Keep = dict[str, Any]
 # Price of the network with these channels.
 CostOf = Callable[[Keep], float]
-Recovery = Literal['finetune', 'retrain', 'scratch', 'none']
 BudgetKind = Literal['macs', 'params']
 
 

@@ -15,9 +15,10 @@ from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, ValidationError,
 
 from uav_prune_perception.ladder.model import BoxesScores, Precision
 
-from .interfaces import Recovery
 from .recipe_source import KeyPath, RecipeError, RecipeSource, assign, read_source
 
+# What follows a cut.
+Recovery = Literal['finetune', 'retrain', 'scratch', 'none']
 NAME = r'^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$'
 
 

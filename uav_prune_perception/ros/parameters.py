@@ -377,14 +377,19 @@ def declare(node: Node) -> Settings:
 
 
 def as_declared(parameters: list[Parameter]) -> list[Parameter]:
-    """Whole numbers as doubles where those are wanted: "40" is an integer for ROS."""
-    return [
-        Parameter(parameter.name, Parameter.Type.DOUBLE, float(parameter.value))
-        if parameter.type_ == Parameter.Type.INTEGER
-        and parameter.name in SPECS and isinstance(SPECS[parameter.name].default, float)
-        else parameter
-        for parameter in parameters
-    ]
+    """Whole numbers as doubles or text where those are wanted: "40" is an integer for ROS."""
+    return [_as_declared(parameter) for parameter in parameters]
+
+
+def _as_declared(parameter: Parameter) -> Parameter:
+    spec = SPECS.get(parameter.name)
+    if spec is None or parameter.type_ != Parameter.Type.INTEGER:
+        return parameter
+    if isinstance(spec.default, float):
+        return Parameter(parameter.name, Parameter.Type.DOUBLE, float(parameter.value))
+    if isinstance(spec.default, str):  # a level's name
+        return Parameter(parameter.name, Parameter.Type.STRING, str(parameter.value))
+    return parameter
 
 
 def checked(settings: Settings) -> Settings:

@@ -37,7 +37,6 @@ SILENT_S = 5.0  # a power sensor silent for longer makes careful: see RESERVE_SI
 ENDURANCE_KEEP_W, ENDURANCE_UP_W = 0.6, 0.15
 MARGIN_W = 0.1
 PRICE = 5.0
-RISING_SLACK = 0.0
 SAVES = 0.98  # of the watts that are drawn now: what counts as less
 LEAST_PATIENCE, MOST_PATIENCE = 0.6, 8.0
 JUDGED_S = 1.0
@@ -246,7 +245,6 @@ class CalibratedPolicy:
         in_time = choice.in_time
         if rising:
             in_time = max(in_time, choice.smoothed)
-            slack = RISING_SLACK
         late = in_time < min(wanted, attainable - NEAR_BEST) - slack
         # Where nothing is ever in time, the answers shall at least be as young as possible.
         hopeless = attainable < HOPELESS and choice.level.latency_ms > self._fastest_ms

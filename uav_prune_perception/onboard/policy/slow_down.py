@@ -26,7 +26,6 @@ TRANSFER = 0.05  # std of a prediction for another level, per unit of log(latenc
 OFFSET_KEPT = 0.95  # of all offsets, at each switch
 CALM_FRAMES = 30  # without an outlier before a switch, else it teaches nothing of offsets
 OFFSET_FRAMES = 15  # frames after a switch from which a level's own offset is learnt
-OFFSET_SHARE = 0.25
 # Jitter of a level ~ latency ** -slope, relative: 0 where it multiplies, 1 where it adds
 # milliseconds, as a scheduler does. It is learnt from levels that ran one after the other.
 # Recalibration at the deadline itself, after Gibbs and Candes (NeurIPS 2021): per frame, at most,
@@ -209,7 +208,7 @@ class SlowDown:
         To equal parts and fading. A switch at the height of a disturbance that then ebbs away
         teaches nothing (`CALM_FRAMES`): it would be booked on the levels.
         """
-        change = OFFSET_SHARE * max(-0.3, min(0.3, self.mean - self._carried))
+        change = 0.25 * max(-0.3, min(0.3, self.mean - self._carried))
         old = self.offsets[level]
         self.offsets = [OFFSET_KEPT * offset for offset in self.offsets]
         self.offsets[level] += change
