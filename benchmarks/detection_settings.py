@@ -103,7 +103,7 @@ CONTENDERS = (
               parts={'sparse': 1 / 6}, prune={'reconstruct': True},
               note=f'{SIXTH}; small and rare objects protected in the attention loss'),
     Contender('recommended', 'ours', 'elimination', allocation='inner', distil=True,
-              prune={'reconstruct': True}, note='elimination, least squares and distillation'),
+              prune={'reconstruct': True}, note='elimination, least squares, distillation of outputs and feature maps'),
     Contender('elimination', 'ours', 'elimination', allocation='inner',
               prune={'reconstruct': True}, note='elimination and least squares'),
     Contender('TP magnitude, distilled', 'Torch-Pruning', 'magnitude', distil=True,
