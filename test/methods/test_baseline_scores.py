@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 from tiny_job import Quiet, build, classifier, recipe
+from tiny_networks import Chain
 from torch import Tensor, nn
 
 from uav_prune_perception.channels import ChannelGraph
@@ -17,21 +18,6 @@ from uav_prune_perception.methods.interfaces import LevelContext
 from uav_prune_perception.methods.l1 import L2Magnitude
 from uav_prune_perception.methods.random_choice import RandomChoice
 from uav_prune_perception.methods.taylor import TaylorImportance, TaylorOptions
-
-
-class Chain(nn.Module):
-    """Convolution, BatchNorm, ReLU, convolution with bias, head."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.first = nn.Conv2d(3, 8, 3, padding=1, bias=False)
-        self.norm = nn.BatchNorm2d(8)
-        self.second = nn.Conv2d(8, 6, 3, padding=1)
-        self.head = nn.Linear(6, 2)
-
-    def forward(self, x: Tensor) -> Tensor:
-        x = self.norm(self.first(x)).relu()
-        return self.head(self.second(x).relu().mean((2, 3)))
 
 
 class Labels:
