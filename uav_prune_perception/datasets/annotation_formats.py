@@ -77,5 +77,6 @@ def recognise(path: Path) -> str:
     raise DatasetError(
         f'{path}: of no known format; wanted one of: data.yaml (yolo), annotations/*train*.json '
         '(coco), Annotations/*.xml (voc), train/labelTxt/ (dota), *train*/annotations/ '
-        f'(visdrone), "{VHR10_POSITIVE}" (nwpu_vhr10)'
+        f'(visdrone), "{VHR10_POSITIVE}" (nwpu_vhr10); class folders '
+        '(kind image_folder) hold no boxes and are checked as a job reads them'
     )

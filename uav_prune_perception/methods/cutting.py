@@ -24,7 +24,7 @@ from uav_prune_perception.training.task import LearningTask
 from .allocation import TOLERANCE as BUDGET_TOLERANCE
 from .allocation import group_bounds
 from .interfaces import Bounds, Budget, BudgetKind, Keep, MethodError, Scores
-from .recipe import LevelSection, Recipe
+from .recipe import LevelSection, PruneSection, Recipe
 
 
 @dataclass(frozen=True)
@@ -83,7 +83,7 @@ class Limits:
                 raise MethodError(
                     f'{place}: level {level.name} asks for {level.share:.1%} of the {what}, '
                     f'but the narrowest network allowed keeps {narrowest / budget.full:.1%}; '
-                    'lower prune.min_channels, raise prune.max_cut, or ask for more'
+                    f'{_loosen(recipe.prune)}, or ask for more'
                 )
 
     def bounds(self, graph: ChannelGraph) -> dict[str, Bounds]:
@@ -209,6 +209,12 @@ def _alive(group: Group, module: str, gone: PruningPlan) -> Tensor:
                 kept[list(cut.kept)] = True
                 alive &= kept[group.members[slot]].all(1)
     return alive
+
+
+def _loosen(settings: PruneSection) -> str:
+    """Which bounds may be in the way."""
+    steps = f', lower prune.round_to (now {settings.round_to})' if settings.round_to > 1 else ''
+    return f'lower prune.min_channels{steps}, raise prune.max_cut'
 
 
 def _first(group: Group, count: int) -> Tensor:

@@ -125,6 +125,14 @@ def _training(answers: Answers, epochs: int, part: float) -> str:
     )
 
 
+NARROW = ('resnet_cifar',)  # layers of 16 channels: steps of 16 would leave them whole
+_WIDTHS = (
+    '  round_to: 16            # widths that engines on AVX-512 like; 8 for small networks\n'
+    '  min_channels: 8\n',
+    '  round_to: 4             # its layers begin with 16 channels\n  min_channels: 4\n',
+)
+
+
 def _prune(answers: Answers) -> str:
     levels = '\n'.join(f'    - {{kept_macs: {level:g}}}' for level in answers.levels)
     own = OPTIONS.get(answers.method)
@@ -132,8 +140,7 @@ def _prune(answers: Answers) -> str:
     return (
         f'prune:\n  method: {answers.method}\n{options}'
         '  from: previous          # each level from the one above it; or dense\n'
-        '  round_to: 16            # widths that engines on AVX-512 like; 8 for small networks\n'
-        '  min_channels: 8\n'
+        f'{_WIDTHS[answers.network in NARROW]}'
         '  keep: []                # layers that nothing may be cut from\n'
         f'  levels:                 # or kept_params, or latency (measured here)\n{levels}'
     )
