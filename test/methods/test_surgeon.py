@@ -127,3 +127,14 @@ def test_an_uncut_network_keeps_its_weights_in_a_refit() -> None:
     refit(small, model, plan, batches[0])
     for name, value in small.state_dict().items():
         torch.testing.assert_close(value, model.state_dict()[name], rtol=1e-4, atol=1e-5)
+
+
+def test_too_few_places_teach_nothing() -> None:
+    """Deep layers of a small picture: least squares over fewer places than channels explode."""
+    model = network()
+    graph, batches = looked_at(model)
+    plan = graph.plan({'0': torch.tensor([True] * 4 + [False] * 2)})
+    small = compact(model, plan)
+    before = [value.clone() for value in small.state_dict().values()]
+    refit(small[:3], model[:3], plan, batches[0][:1, :, :2, :1])  # two places, three channels
+    assert all(torch.equal(a, b) for a, b in zip(small.state_dict().values(), before, strict=True))

@@ -30,6 +30,7 @@ from uav_prune_perception.training.task import LearningTask
 PLACES = 16384  # of a layer's input that are looked at
 PIXELS = 2**23  # of all pictures together, which bounds the memory
 PICTURES = 1024
+ENOUGH = 2  # places for each channel that is read
 DAMPING = 1e-3  # of the mean of the moments' diagonal
 
 
@@ -100,6 +101,8 @@ def _mend(
     columns = torch.arange(weight.shape[1]) if columns is None else columns
     if found.shape[1] != len(columns):
         return  # read at another width than it was cut to
+    if len(found) < ENOUGH * found.shape[1]:
+        return  # what so few places would teach is noise, and can be without bounds
     cut = torch.zeros(found.shape[1], weight.shape[1], dtype=torch.float64)
     cut[torch.arange(len(columns)), columns] = 1.0
     moments = found.T @ found
