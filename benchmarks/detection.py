@@ -19,7 +19,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from detection_runs import DetectionBench
-from detection_settings import CONTENDERS, SETTINGS, DetectionSetting, Goal
+from detection_settings import CONTENDERS, SETTINGS, UNCUT, DetectionSetting, Goal
 from detection_tables import plot, tables
 from methods_settings import Contender, about, runnable
 from resumable import arguments, conduct, finish_runs, given, machine, measured_row
@@ -29,7 +29,7 @@ FIRST = 7  # contenders of the first round
 
 @dataclasses.dataclass(frozen=True)
 class Run:
-    """One cell; ``contender`` and ``goal`` None is the dense network."""
+    """One cell; without a goal nothing is cut, without a contender nothing is learnt either."""
 
     contender: Contender | None
     goal: Goal | None
@@ -78,6 +78,8 @@ def _row(setting: DetectionSetting, run: Run, bench: DetectionBench) -> dict[str
 
 def _runs(setting: DetectionSetting, contenders: list[Contender]) -> Iterator[Run]:
     yield Run(None, None, 0)
+    if setting.steps is None:  # so long that the dense network would learn something too
+        yield Run(UNCUT, None, setting.first_seed)
     seeds = range(setting.first_seed, setting.first_seed + setting.seeds)
     rounds = (contenders[:FIRST], contenders[FIRST:])
     for group, goal, seed in itertools.product(rounds, setting.goals, seeds):

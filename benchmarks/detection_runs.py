@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import copy
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,8 @@ import numpy as np
 import torch
 from detection_settings import DetectionSetting, Goal
 from methods_rivals import TorchPruner
-from methods_runs import Bench, Metered
+from methods_runs import Bench, Metered, Stand
+from methods_settings import Contender
 from torch import Tensor, nn
 
 from uav_prune_perception.datasets.detection_set import DetectionSet, DetectionSplit
@@ -69,6 +71,17 @@ class DetectionBench(Bench):
     def level(self, cut: Goal) -> dict[str, float]:
         """The recipe's level for a goal."""
         return {f'kept_{cut.kind}': 1 - cut.cut}
+
+    def _ours(
+        self, contender: Contender, cut: Goal | None, seed: int, stand: Stand
+    ) -> nn.Module:
+        if cut is not None:
+            return super()._ours(contender, cut, seed, stand)
+        dense, task, watch = stand
+        watch.phase('training on', 1)
+        model = copy.deepcopy(dense)
+        fit(model, task, FitOptions(**self.setting.fit(), seed=seed * 1000 + 1))
+        return model.to('cpu').eval()
 
     def phase(self, name: str, part: float) -> dict[str, Any]:
         """Sparse training has its own optimiser."""

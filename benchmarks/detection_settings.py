@@ -74,6 +74,10 @@ V5N = Problem(
     {'name': 'yolov5', 'options': {'size': 'n'}}, 6,
     tuple(f'model.24.m.{index}' for index in range(3)),
 )
+ON_CPU: dict[str, Any] = {
+    'problems': (V5N,), 'batch_size': 16, 'lr': 1.5e-3, 'val_limit': 64,
+    'start': 'weights/yolov5n_coco.safetensors',
+}
 SMALL = {'width': 0.125, 'strides': [8, 16]}
 SETTINGS = {
     # For a look at the harness; its figures mean nothing.
@@ -81,10 +85,9 @@ SETTINGS = {
         'smoke', (hit_uav(SMALL, (96, 64), 1, train_limit=8, eval_limit=4),), epochs=3, steps=1,
         batch_size=2, lr=1e-3, seeds=1, goals=(Goal('macs', 0.5), Goal('params', 0.6)),
     ),
-    'cpu': DetectionSetting(
-        'cpu', (V5N,), epochs=6, steps=20, batch_size=16, lr=1.5e-3, val_limit=64,
-        start='weights/yolov5n_coco.safetensors',
-    ),
+    'cpu': DetectionSetting('cpu', **ON_CPU, epochs=6, steps=20),
+    # What a cut keeps when it may learn for longer than the dense network did; hours.
+    'cpu_long': DetectionSetting('cpu_long', **ON_CPU, epochs=8, steps=None, seeds=1),
     # Written without a GPU at hand; hours, resumable.
     'gpu': DetectionSetting(
         'gpu', (hit_uav({'size': 's', 'strides': [4, 8, 16, 32]}, (640, 512), 100),), epochs=60,
@@ -96,6 +99,7 @@ THIRD = 'a third of the budget is sparse training'
 SIXTH = 'a sixth of the budget is sparse training, by proximal steps; layers refitted'
 SPARSE = {'strength': 0.2, 'step': 'proximal', 'pictures': 16}
 SEARCH = {'particles': 6, 'cycles': 2, 'pictures': 64, 'images': 64}
+UNCUT = Contender('dense, trained on', 'dense', '', note='not cut; the same budget')
 CONTENDERS = (
     Contender('L1RR', 'method', 'l1rr', SPARSE, parts={'sparse': 1 / 6},
               prune={'reconstruct': True}, note=SIXTH),
