@@ -19,6 +19,7 @@ import math
 from pathlib import Path
 
 import numpy as np
+from policy import HEAVIEST_MS, TEST_SEED
 
 from uav_prune_perception.onboard.simulation import (
     LOAD_ONLY,
@@ -30,7 +31,6 @@ from uav_prune_perception.onboard.simulation import (
     read_trace,
 )
 
-TEST_SEED, HEAVIEST_MS = 1000, 22.0  # as in policy.py
 WINDOWS_S = (1 / 3, 1.0, 2.0, 5.0, 10.0, 30.0)
 MARGINS = (0.0, 0.005, 0.01, 0.02, 0.03)  # of worth, for a change
 TICK, RATE_HZ = 3, 30

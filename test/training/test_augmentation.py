@@ -7,11 +7,17 @@ import numpy as np
 import pytest
 import torch
 
-from uav_prune_perception.training.augmentation import Augmentation, augment
+from uav_prune_perception.training.augmentation import Augmentation, apply_change, draw_change
 from uav_prune_perception.training.mosaic import draw_mosaic, mosaic
 from uav_prune_perception.training.task_factory import make_task
 
 PLAIN = Augmentation(gain=0.0, offset=0.0)
+
+
+def augment(image, boxes, rng, options, pad_value=114):
+    """One picture, changed at random."""
+    height, width = image.shape[:2]
+    return apply_change(image, boxes, draw_change(width, height, rng, options), pad_value)
 
 
 def test_boxes_follow_the_pixels():

@@ -90,14 +90,12 @@ class Balanced:
         ranked = _ranked(order)
 
         def at(removed: int) -> Counts:
-            gone = _gone(order, ranked[:removed])
             share = removed / len(ranked)
-            return {
-                unit: order.fitted(
-                    unit, round(width - 0.5 * (gone[unit] + share * width))
-                )
-                for unit in order.scores for width in [order.width(unit)]
-            }
+            counts: Counts = {}
+            for unit, gone in _gone(order, ranked[:removed]).items():
+                width = order.width(unit)
+                counts[unit] = order.fitted(unit, round(width - 0.5 * (gone + share * width)))
+            return counts
 
         return reach(order, budget, at, steps=len(ranked))
 

@@ -91,7 +91,7 @@ class WeightMasses:
                     cut[slot.parameter].add(slot.dim)
         self._axes = {name: sorted(dims) for name, dims in cut.items()}
         self._weights = {
-            name: _summed(named[name], dims, norm) for name, dims in self._axes.items()
+            name: _along(_powers(named[name], norm), *axes) for name, axes in self._axes.items()
         }
         self._sums = {
             name: [_along(weight, axis) for axis in range(weight.dim())]
@@ -120,21 +120,19 @@ class WeightMasses:
             weight.index_fill_(own, members[choice], 0.0)
 
 
+def _powers(parameter: nn.Parameter, norm: int) -> Tensor:
+    return parameter.detach().to('cpu', torch.float64).abs().pow(norm)
+
+
 def _counts(slot: Slot, named: dict[str, nn.Parameter]) -> bool:
     """A weight that scales: kernels, and BatchNorm's factors; shifts and statistics do not."""
     return slot.parameter in named and not slot.parameter.endswith('bias')
 
 
-def _summed(parameter: nn.Parameter, dims: Sequence[int], norm: int) -> Tensor:
-    """|w|^norm over all other dimensions: float64, one axis for each of ``dims``."""
-    weight = parameter.detach().to('cpu', torch.float64).abs().pow(norm)
-    others = [axis for axis in range(weight.dim()) if axis not in dims]
+def _along(weight: Tensor, *axes: int) -> Tensor:
+    """The sum over all other axes."""
+    others = [axis for axis in range(weight.dim()) if axis not in axes]
     return weight.sum(others) if others else weight
-
-
-def _along(weight: Tensor, axis: int) -> Tensor:
-    others = [other for other in range(weight.dim()) if other != axis]
-    return weight.sum(others) if others else weight.clone()
 
 
 def _worth(masses: WeightMasses, group: Group, alive: Tensor) -> Tensor:

@@ -115,7 +115,7 @@ def search_latency(
     Raises:
         MethodError: the nearest is more than 5 % off.
     """
-    low, high = (0.0, 0.0 - asked), (1.0, 1.0 - asked)  # (share, what it misses)
+    low, high = (0.0, -asked), (1.0, 1.0 - asked)  # (share, what it misses)
     stayed = 0  # how often the low end stayed, less how often the high end did
     nearest: tuple[float, LatencyRatio] | None = None
     fault = ''
@@ -125,7 +125,7 @@ def search_latency(
         try:
             found = meter.ratio(build(share))
         except MethodError as error:  # narrower than the bounds allow
-            fault, low, stayed = f' ({error})', (share, 0.0 - asked), 0
+            fault, low, stayed = f' ({error})', (share, -asked), 0
             continue
         tell(share, found)
         if nearest is None or abs(found.value - asked) < abs(nearest[1].value - asked):

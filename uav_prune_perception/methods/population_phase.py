@@ -59,7 +59,7 @@ def fittest(
     """
     recipe = stages.recipe
     assert recipe.search is not None, 'checked with the method'
-    settings = recipe.search.model_dump(exclude={'workers'})
+    settings = recipe.search.options()
     # A candidate is one process's work, on that process's own GPU
     settings['device'] = stages.run.ranks.device(settings['device'])
     options = FitOptions(**settings)

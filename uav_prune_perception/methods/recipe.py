@@ -59,6 +59,10 @@ class FitSection(Section):
     amp: bool = False
     keep_best: bool = False
 
+    def options(self) -> dict[str, Any]:
+        """The fields of `FitOptions`, without what a phase has beside them."""
+        return self.model_dump(include=set(FitSection.model_fields))
+
     @model_validator(mode='after')
     def _best_is_seen(self) -> FitSection:
         if self.keep_best and self.evaluate_every == 0:

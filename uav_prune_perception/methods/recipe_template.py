@@ -20,6 +20,7 @@ SECTION_WORDS = {
 }
 # The methods' own defaults are those of papers, for hundreds of epochs
 STRENGTH = 'strength: 0.01        # of the penalty; 0.001 where sparse training is 100 epochs long'
+NARROW = ('resnet_cifar',)  # steps of 16 would leave its layers whole
 OPTIONS = {'l1rr': STRENGTH, 'network_slimming': STRENGTH}
 
 
@@ -125,22 +126,20 @@ def _training(answers: Answers, epochs: int, part: float) -> str:
     )
 
 
-NARROW = ('resnet_cifar',)  # layers of 16 channels: steps of 16 would leave them whole
-_WIDTHS = (
-    '  round_to: 16            # widths that engines on AVX-512 like; 8 for small networks\n'
-    '  min_channels: 8\n',
-    '  round_to: 4             # its layers begin with 16 channels\n  min_channels: 4\n',
-)
-
-
 def _prune(answers: Answers) -> str:
     levels = '\n'.join(f'    - {{kept_macs: {level:g}}}' for level in answers.levels)
     own = OPTIONS.get(answers.method)
+    widths = (
+        '  round_to: 4             # its layers begin with 16 channels\n  min_channels: 4\n'
+        if answers.network in NARROW else
+        '  round_to: 16            # widths that engines on AVX-512 like; 8 for small networks\n'
+        '  min_channels: 8\n'
+    )
     options = f'  options:\n    {own}\n' if own else ''
     return (
         f'prune:\n  method: {answers.method}\n{options}'
         '  from: previous          # each level from the one above it; or dense\n'
-        f'{_WIDTHS[answers.network in NARROW]}'
+        f'{widths}'
         '  keep: []                # layers that nothing may be cut from\n'
         f'  levels:                 # or kept_params, or latency (measured here)\n{levels}'
     )

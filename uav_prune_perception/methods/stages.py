@@ -140,8 +140,7 @@ class Stages:
         resumable: bool = True,
     ) -> None:
         """Train in place, from its checkpoint where there is one."""
-        settings = training.section.model_dump(exclude={'distil', 'feature_weight', 'workers'})
-        options = FitOptions(**settings, seed=self.seed(training.order))
+        options = FitOptions(**training.section.options(), seed=self.seed(training.order))
         steps = options.epochs * self.task.steps_per_epoch(options.batch_size)
         self.reporter.phase(training.title, steps)
         if options.epochs == 0:

@@ -40,29 +40,6 @@ class Augmentation:
     mosaic_scale: tuple[float, float] = (0.5, 1.0)
 
 
-def augment(
-    image: NDArray[np.uint8],
-    boxes: NDArray[np.float32],
-    rng: np.random.Generator,
-    options: Augmentation,
-    pad_value: int = 114,
-) -> tuple[NDArray[np.uint8], NDArray[np.float32], NDArray[np.bool_]]:
-    """One picture and its boxes, changed at random.
-
-    Args:
-        image: uint8 [H, W, C].
-        boxes: float32 [n, 4], corners in pixels; empty for classification.
-        rng: source of chance.
-        options: strength.
-        pad_value: fills what comes in from outside.
-
-    Returns:
-        image uint8 [H, W, C]; boxes float32 [n, 4], clipped; bool [n], which boxes still count.
-    """
-    height, width = image.shape[:2]
-    return apply_change(image, boxes, draw_change(width, height, rng, options), pad_value)
-
-
 @dataclass(frozen=True)
 class Change:
     """What chance has chosen for one picture: affine map float64 [2, 3], levels uint8 [256]."""
@@ -74,14 +51,31 @@ class Change:
 def draw_change(
     width: int, height: int, rng: np.random.Generator, options: Augmentation
 ) -> Change:
-    """The throws of `augment`, without the work: whoever makes only some pictures of a batch."""
+    """The throws for one picture, apart from the work: not every process makes every picture.
+
+    Args:
+        width: of the picture.
+        height: likewise.
+        rng: source of chance.
+        options: strength.
+    """
     return Change(_matrix(width, height, rng, options), draw_levels(rng, options))
 
 
 def apply_change(
     image: NDArray[np.uint8], boxes: NDArray[np.float32], change: Change, pad_value: int
 ) -> tuple[NDArray[np.uint8], NDArray[np.float32], NDArray[np.bool_]]:
-    """The work of `augment`."""
+    """One picture and its boxes, changed.
+
+    Args:
+        image: uint8 [H, W, C].
+        boxes: float32 [n, 4], corners in pixels; empty for classification.
+        change: by `draw_change`, for a picture of this size.
+        pad_value: fills what comes in from outside.
+
+    Returns:
+        image uint8 [H, W, C]; boxes float32 [n, 4], clipped; bool [n], which boxes still count.
+    """
     height, width, channels = image.shape
     warped = cv2.warpAffine(
         image,

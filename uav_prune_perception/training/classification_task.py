@@ -19,7 +19,14 @@ from uav_prune_perception.ladder import Accuracy, InputSpec, Logits
 from .ahead import ahead
 from .augmentation import Augmentation, apply_change, draw_change
 from .crop_flip import CropFlip, crop_flip
-from .task import Predict, normalised, normalised_planes, numpy_generator, shuffled
+from .task import (
+    Predict,
+    calibration_pictures,
+    normalised,
+    normalised_planes,
+    numpy_generator,
+    shuffled,
+)
 from .test_guard import TestReads
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
@@ -230,17 +237,14 @@ class ClassificationTask:
         """``n`` batches of pictures as they are, spread over all classes; never of test."""
         TestReads.refuse(split, 'calibration')
         images = self.data.split(split).images
-        order = np.random.default_rng(0).permutation(len(images))
-        for step in range(n):
-            chosen = np.arange(step * batch_size, (step + 1) * batch_size) % len(images)
-            yield normalised(images[order[chosen]], self.input)
+        for _, pictures in calibration_pictures(images, self.input, n, batch_size):
+            yield pictures
 
     def labelled_batches(
         self, n: int, batch_size: int = 16, split: str = 'train'
     ) -> Iterator[tuple[Tensor, Tensor]]:
         """The pictures of `calibration_batches` with their labels int64 [B]."""
-        labels = self.data.split(split).labels
-        order = np.random.default_rng(0).permutation(len(labels))
-        for step, images in enumerate(self.calibration_batches(n, batch_size, split)):
-            chosen = np.arange(step * batch_size, (step + 1) * batch_size) % len(labels)
-            yield images, torch.from_numpy(labels[order[chosen]])
+        TestReads.refuse(split, 'calibration')
+        data = self.data.split(split)
+        for chosen, pictures in calibration_pictures(data.images, self.input, n, batch_size):
+            yield pictures, torch.from_numpy(data.labels[chosen])

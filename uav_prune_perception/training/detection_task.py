@@ -34,7 +34,14 @@ from .detection_metrics import (
     average_precision_by_size,
 )
 from .mosaic import MosaicPlan, Picture, draw_mosaic, mosaic
-from .task import Predict, TrainingError, normalised, numpy_generator, shuffled
+from .task import (
+    Predict,
+    TrainingError,
+    calibration_pictures,
+    normalised,
+    numpy_generator,
+    shuffled,
+)
 from .test_guard import TestReads
 
 NOT_DISTILLED = (
@@ -263,17 +270,11 @@ class DetectionTask:
     def calibration_batches(
         self, n: int, batch_size: int = 16, split: str = 'train'
     ) -> Iterator[Tensor]:
-        """``n`` batches of pictures as they are, of all flights; never of test.
-
-        In the order of the files the first ones may be of one flight, and statistics made of
-        them fit no other.
-        """
+        """``n`` batches of pictures as they are, of all flights; never of test."""
         TestReads.refuse(split, 'calibration')
         images = self.data.split(split).images
-        order = np.random.default_rng(0).permutation(len(images))
-        for step in range(n):
-            chosen = np.arange(step * batch_size, (step + 1) * batch_size) % len(images)
-            yield normalised(images[order[chosen]], self.input)
+        for _, pictures in calibration_pictures(images, self.input, n, batch_size):
+            yield pictures
 
     def labelled_batches(
         self, n: int, batch_size: int = 16, split: str = 'train'

@@ -132,6 +132,29 @@ def normalised_planes(images: Tensor, spec: InputSpec) -> Tensor:
     return tensor.sub_(mean).div_(std)
 
 
+def calibration_pictures(
+    images: NDArray[np.uint8], spec: InputSpec, n: int, batch_size: int
+) -> Iterator[tuple[NDArray[np.int64], Tensor]]:
+    """Batches spread over all of a split, always the same.
+
+    In the order of the files the first ones may be of one class or one flight, and statistics
+    made of them fit no other.
+
+    Args:
+        images: uint8 [N, H, W, C].
+        spec: how they are normalised.
+        n: of batches; pictures come again where there are too few.
+        batch_size: of each.
+
+    Returns:
+        Indices int64 [B], and their pictures float32 [B, C, H, W].
+    """
+    order = np.random.default_rng(0).permutation(len(images))
+    for step in range(n):
+        chosen = order[np.arange(step * batch_size, (step + 1) * batch_size) % len(images)]
+        yield chosen, normalised(images[chosen], spec)
+
+
 def shuffled(count: int, generator: torch.Generator) -> NDArray[np.int64]:
     """A random order of ``count`` items."""
     return torch.randperm(count, generator=generator).numpy()

@@ -44,8 +44,8 @@ def refit(small: nn.Module, dense: nn.Module, plan: PruningPlan, images: Tensor)
         images: normalised pictures, float32 [B, C, H, W], such as `refit_pictures`.
 
     Returns:
-        Number of layers with new weights. Grouped and transposed convolutions, and layers that
-        run more than once, stay as they are.
+        Number of layers with new weights. Grouped and transposed convolutions, layers that run
+        more than once, and layers that see too few places stay as they are.
     """
     whole = dict(dense.named_modules(remove_duplicate=False))
     readers = {
@@ -59,15 +59,15 @@ def refit(small: nn.Module, dense: nn.Module, plan: PruningPlan, images: Tensor)
         for path, (_, layer) in readers.items()
     ]
     show_pictures(dense, [images], handles)
-    done: set[str] = set()
+    done: list[str] = []
 
     def mending(path: str) -> Any:
         def mend(module: nn.Module, inputs: tuple[Tensor, ...]) -> None:
-            if len(seen[path]) == 1 and path not in done:
-                done.add(path)
-                dense_layer, rows = readers[path][1], kept.get((f'{path}.weight', 0))
-                columns = kept.get((f'{path}.weight', 1))
-                _mend(module, dense_layer, (_samples(inputs[0]), seen[path][0]), (rows, columns))
+            wanted = seen.pop(path, [])
+            if len(wanted) == 1:
+                sides = kept.get((f'{path}.weight', 0)), kept.get((f'{path}.weight', 1))
+                if _mend(module, readers[path][1], (_samples(inputs[0]), wanted[0]), sides):
+                    done.append(path)
 
         return mend
 
@@ -92,17 +92,17 @@ def refit_pictures(task: LearningTask) -> Tensor:
 def _mend(
     layer: nn.Module, dense: nn.Module, inputs: tuple[Tensor, Tensor],
     kept: tuple[Tensor | None, Tensor | None],
-) -> None:
-    """W' = W M, where the ridge pulls M to what the cut alone would do."""
+) -> bool:
+    """W' = W M, where the ridge pulls M to what the cut alone would do; whether it could."""
     found, wanted = (x.to('cpu', torch.float64) for x in inputs)
     rows, columns = kept
     weight = dense.weight.detach().to('cpu', torch.float64)  # type: ignore[operator]
     weight = weight if rows is None else weight[rows]
     columns = torch.arange(weight.shape[1]) if columns is None else columns
     if found.shape[1] != len(columns):
-        return  # read at another width than it was cut to
+        return False  # read at another width than it was cut to
     if len(found) < ENOUGH * found.shape[1]:
-        return  # what so few places would teach is noise, and can be without bounds
+        return False  # what so few places would teach is noise, and can be without bounds
     cut = torch.zeros(found.shape[1], weight.shape[1], dtype=torch.float64)
     cut[torch.arange(len(columns)), columns] = 1.0
     moments = found.T @ found
@@ -114,6 +114,7 @@ def _mend(
     assert isinstance(own, Tensor)
     with torch.no_grad():
         own.copy_(fitted.movedim(-1, 1).to(own))
+    return True
 
 
 def _noting(samples: list[Tensor]) -> Any:
