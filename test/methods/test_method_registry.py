@@ -132,6 +132,9 @@ def test_a_factory_gets_its_options(tmp_path: Path) -> None:
         (['finetune=null'], ['finetune: is missing; method l1 needs it']),
         (['sparse.epochs=3'], ['sparse: method l1 has no such phase']),
         (['prune.recovery=retire'], ['prune.recovery', "'retire'"]),
+        (['prune.reconstruct=true', 'prune.method=acp', 'search.epochs=1'],
+         ['prune.reconstruct: method acp keeps the weights', 'remove the line']),
+        (['prune.reconstruct=true', 'prune.recovery=scratch'], ['begins with new weights']),
     ],
 )
 def test_a_wrong_choice_is_named_with_its_place(

@@ -76,6 +76,10 @@ def test_a_recipe_may_insist_that_levels_are_faster(
     assert '\n' not in str(caught.value)
     assert not (tmp_path / 'ladder').exists()
 
+    reporter = tiny_job.Quiet()
+    prune(tiny_job.classifier(tmp_path, TWO_LEVELS), tmp_path / 'ladder', reporter)
+    assert any('--set prune.round_to=8 (now 1)' in line for line in reporter.lines)
+
 
 @pytest.mark.parametrize('given', ['[int8]', '[fp32, fp32]', '[]'])
 def test_fp32_must_be_among_the_precisions(tmp_path: Path, given: str) -> None:

@@ -13,6 +13,7 @@ from uav_prune_perception.datasets.detection_set import DatasetError
 from uav_prune_perception.export.engine_file import MODEL, EngineFacts, make_engine_file
 from uav_prune_perception.export.ladder_export import ExportedLevel, write_ladder
 from uav_prune_perception.export.profiling import profile_levels
+from uav_prune_perception.export.width_curve import BLOCK
 from uav_prune_perception.ladder import DeviceProfile, Ladder, open_ladder
 from uav_prune_perception.ladder.writer import check_target
 from uav_prune_perception.onboard.profiling import slower_levels
@@ -135,6 +136,11 @@ def _profiled(
         )
     for line in faults(profiles):
         reporter.warn(line)
+    if slower and recipe.prune.round_to % BLOCK:
+        reporter.warn(
+            f'the engine computes channels in blocks of {BLOCK}, and widths between two multiples '
+            f'gain nothing: --set prune.round_to={BLOCK} (now {recipe.prune.round_to})'
+        )
     return {(name, p): profile for p, found in profiles.items() for name, profile in found.items()}
 
 

@@ -126,6 +126,8 @@ def completed(method: Method, recipe: Recipe) -> Method:
         recovery=recipe.prune.recovery or method.recovery,
     )
     _check_sections(recipe, method)
+    if recipe.prune.reconstruct:
+        _check_reconstruct(recipe, method)
     return method
 
 
@@ -270,6 +272,21 @@ def _check_sections(recipe: Recipe, method: Method) -> None:
                 f'{recipe.place((section,))}: {section}: method {name} has no such phase; '
                 'remove the section'
             )
+
+
+def _check_reconstruct(recipe: Recipe, method: Method) -> None:
+    """Layers are fitted to the network that was cut; there must be one, and a use for it."""
+    reason = None
+    if method.searches:
+        # Kept channels with the candidate's weights beside lost ones with the old: no reference
+        reason = f'method {recipe.prune.method} keeps the weights that its search has judged'
+    elif method.recovery == 'scratch':
+        reason = 'prune.recovery: scratch begins with new weights'
+    if reason:
+        raise RecipeError(
+            f'{recipe.place(("prune", "reconstruct"))}: prune.reconstruct: {reason}; '
+            'remove the line'
+        )
 
 
 def _choice(name: str, names: Iterable[str]) -> str:
