@@ -97,6 +97,7 @@ SETTINGS = {
 
 THIRD = 'a third of the budget is sparse training'
 SIXTH = 'a sixth of the budget is sparse training, by proximal steps; layers refitted'
+TAUGHT = 'elimination, least squares, distillation of outputs and feature maps'
 SPARSE = {'strength': 0.2, 'step': 'proximal', 'pictures': 16}
 SEARCH = {'particles': 6, 'cycles': 2, 'pictures': 64, 'images': 64}
 UNCUT = Contender('dense, trained on', 'dense', '', note='not cut; the same budget')
@@ -107,8 +108,10 @@ CONTENDERS = (
               parts={'sparse': 1 / 6}, prune={'reconstruct': True},
               note=f'{SIXTH}; small and rare objects protected in the attention loss'),
     Contender('recommended', 'ours', 'elimination', allocation='inner', distil=True,
-              prune={'reconstruct': True},
-              note='elimination, least squares, distillation of outputs and feature maps'),
+              prune={'reconstruct': True, 'round_to': 'auto'},
+              note=f'{TAUGHT}; widths as by default'),
+    Contender('recommended, any width', 'ours', 'elimination', allocation='inner', distil=True,
+              prune={'reconstruct': True}, note=f'{TAUGHT}; any width, as all others'),
     Contender('elimination', 'ours', 'elimination', allocation='inner',
               prune={'reconstruct': True}, note='elimination and least squares'),
     Contender('TP magnitude, distilled', 'Torch-Pruning', 'magnitude', distil=True,

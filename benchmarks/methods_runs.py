@@ -157,7 +157,8 @@ class Bench:
             'prune': {
                 'method': contender.method, 'options': contender.options,
                 'levels': [self.level(cut)], 'from': 'dense', 'min_channels': 2,
-                'max_cut': 0.9, 'recalibrate_batches': CALIBRATION, **contender.prune,
+                'max_cut': 0.9, 'recalibrate_batches': CALIBRATION, 'round_to': 1,
+                **contender.prune,
             },
             'finetune': {
                 **self.setting.fit(1 - sum(parts.values())), 'distil': contender.distil,

@@ -231,7 +231,10 @@ SEARCH = {'particles': 8, 'cycles': 3, 'pictures': 256}
 LONG = ('smoke', 'gpu', 'gpu_full')
 CONTENDERS = (
     Contender('recommended', 'ours', 'group_magnitude', allocation='balanced', distil=True,
-              note='the dense network teaches outputs and feature maps'),
+              prune={'round_to': 'auto'},
+              note='the dense network teaches outputs and feature maps; widths as by default'),
+    Contender('recommended, any width', 'ours', 'group_magnitude', allocation='balanced',
+              distil=True, note='the same with any number of channels, as all below'),
     Contender('TP magnitude, distilled', 'Torch-Pruning', 'magnitude', distil=True,
               note='with our distillation of outputs: what that alone brings'),
     Contender('TP magnitude, distilled by layers', 'Torch-Pruning', 'magnitude', distil=True,

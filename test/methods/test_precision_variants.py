@@ -70,15 +70,18 @@ def test_a_recipe_may_insist_that_levels_are_faster(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(levels, 'NOISE', 2.0)  # then no level is ever faster
-    job = tiny_job.classifier(tmp_path, 'export.require_faster=true', TWO_LEVELS)
+    job = tiny_job.classifier(
+        tmp_path, 'prune.round_to=1', 'export.require_faster=true', TWO_LEVELS
+    )
     with pytest.raises(MethodError, match=r'is not faster than .*require_faster: false') as caught:
         prune(job, tmp_path / 'ladder', tiny_job.Quiet())
     assert '\n' not in str(caught.value)
     assert not (tmp_path / 'ladder').exists()
 
     reporter = tiny_job.Quiet()
-    prune(tiny_job.classifier(tmp_path, TWO_LEVELS), tmp_path / 'ladder', reporter)
-    assert any('--set prune.round_to=8 (now 1)' in line for line in reporter.lines)
+    job = tiny_job.classifier(tmp_path, 'prune.round_to=1', TWO_LEVELS)
+    prune(job, tmp_path / 'ladder', reporter)
+    assert any('--set prune.round_to=auto (now 1)' in line for line in reporter.lines)
 
 
 @pytest.mark.parametrize('given', ['[int8]', '[fp32, fp32]', '[]'])

@@ -64,8 +64,10 @@ class Uniform:
 
     def allocate(self, scores: Scores, budget: Budget, context: LevelContext) -> Keep:
         """See `RatioAllocator`."""
-        order = Ranking(scores, context.bounds)
+        return self.reach(Ranking(scores, context.bounds), budget)
 
+    def reach(self, order: Ranking, budget: Budget) -> Keep:
+        """The same where no level is at hand; raises as `reach` does."""
         def at(removed: int) -> Counts:
             share = 1.0 - removed / self.steps
             return {

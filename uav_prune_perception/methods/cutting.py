@@ -22,7 +22,7 @@ from uav_prune_perception.channels.graph import TOLERANCE
 from uav_prune_perception.training.task import LearningTask
 
 from .allocation import TOLERANCE as BUDGET_TOLERANCE
-from .allocation import group_bounds
+from .allocation import Ranking, Uniform, group_bounds
 from .interfaces import Bounds, Budget, BudgetKind, Keep, MethodError, Scores
 from .recipe import LevelSection, PruneSection, Recipe
 
@@ -42,6 +42,11 @@ class Cut:
     plan: PruningPlan
     cost: Cost
     error: float
+
+
+# Of `prune.round_to: auto`, in order: blocks of 8 channels are what engines compute, and widths
+# between two multiples cost more than the next one. Narrow networks need finer steps.
+AUTO_STEPS = (8, 4, 2, 1)
 
 
 class Limits:
@@ -70,30 +75,69 @@ class Limits:
         if not dense.groups:
             reasons = '; '.join(str(frozen) for frozen in dense.frozen[:3])
             raise MethodError(f'{recipe.network.name}: no channel can be cut ({reasons})')
-        bounds = self.bounds(dense)
-        least = {group.name: _first(group, bounds[group.name].least) for group in dense.groups}
-        for index, level in asked:
-            if level.kind == 'latency':
-                continue  # only measuring tells
-            budget = self.budget(dense, level)
-            narrowest = budget.cost(least)
-            if narrowest > budget.target * (1 + BUDGET_TOLERANCE):
-                place = recipe.place(('prune', 'levels', index, level.kind))
-                what = 'MACs' if budget.kind == 'macs' else 'parameters'
-                raise MethodError(
-                    f'{place}: level {level.name} asks for {level.share:.1%} of the {what}, '
-                    f'but the narrowest network allowed keeps {narrowest / budget.full:.1%}; '
-                    f'{_loosen(recipe.prune)}, or ask for more'
-                )
+        self._steps = {level.name: self._checked_steps(index, level) for index, level in asked}
 
-    def bounds(self, graph: ChannelGraph) -> dict[str, Bounds]:
-        """Of every group of ``graph`` (the dense network's, or one that was cut from it)."""
+    def _checked_steps(self, index: int, level: LevelSection) -> tuple[int, ...]:
+        """Those of `steps`, for the dense network."""
+        steps = self._all_steps()
+        if level.kind == 'latency':
+            return steps  # only measuring tells
+        budget = self.budget(self.dense_graph, level)
+        for place, step in enumerate(steps[:-1]):
+            if self._within_reach(budget, step):
+                return steps[place:]
+        self._check_narrowest(index, level, steps[-1])
+        return steps[-1:]
+
+    def _within_reach(self, budget: Budget, step: int) -> bool:
+        """Whether cutting every group alike meets the budget."""
+        order = Ranking(
+            {group.name: torch.arange(float(group.width)) for group in self.dense_graph.groups},
+            self.bounds(self.dense_graph, step),
+        )
+        try:
+            Uniform().reach(order, budget)
+        except MethodError:
+            return False
+        return True
+
+    def _check_narrowest(self, index: int, level: LevelSection, step: int) -> None:
+        graph, budget = self.dense_graph, self.budget(self.dense_graph, level)
+        bounds = self.bounds(graph, step)
+        narrowest = budget.cost(
+            {group.name: _first(group, bounds[group.name].least) for group in graph.groups}
+        )
+        if narrowest > budget.target * (1 + BUDGET_TOLERANCE):
+            place = self.recipe.place(('prune', 'levels', index, level.kind))
+            what = 'MACs' if budget.kind == 'macs' else 'parameters'
+            raise MethodError(
+                f'{place}: level {level.name} asks for {level.share:.1%} of the {what}, '
+                f'but the narrowest network allowed keeps {narrowest / budget.full:.1%}; '
+                f'{_loosen(self.recipe.prune)}, or ask for more'
+            )
+
+    def _all_steps(self) -> tuple[int, ...]:
+        asked = self.recipe.prune.round_to
+        return AUTO_STEPS if asked == 'auto' else (asked,)
+
+    def steps(self, section: LevelSection) -> tuple[int, ...]:
+        """What widths may be multiples of, the coarsest that reaches the level first."""
+        return self._steps[section.name]
+
+    def bounds(self, graph: ChannelGraph, step: int | None = None) -> dict[str, Bounds]:
+        """Of every group.
+
+        Args:
+            graph: the dense network's, or one that was cut from it.
+            step: widths are multiples of it; None: the finest that the recipe allows.
+        """
+        step = self._all_steps()[-1] if step is None else step
         settings = self.recipe.prune
         return {
             group.name: group_bounds(
                 group.width, group.tied, self._dense_widths.get(group.name, group.width),
                 min_channels=settings.min_channels, max_cut=settings.max_cut,
-                step=group.step(settings.round_to),
+                step=group.step(step),
             )
             for group in graph.groups
         }
@@ -213,7 +257,8 @@ def _alive(group: Group, module: str, gone: PruningPlan) -> Tensor:
 
 def _loosen(settings: PruneSection) -> str:
     """Which bounds may be in the way."""
-    steps = f', lower prune.round_to (now {settings.round_to})' if settings.round_to > 1 else ''
+    given = settings.round_to
+    steps = f', lower prune.round_to (now {given})' if given != 'auto' and given > 1 else ''
     return f'lower prune.min_channels{steps}, raise prune.max_cut'
 
 

@@ -136,10 +136,11 @@ def _profiled(
         )
     for line in faults(profiles):
         reporter.warn(line)
-    if slower and recipe.prune.round_to % BLOCK:
+    widths = recipe.prune.round_to
+    if slower and widths != 'auto' and widths % BLOCK:
         reporter.warn(
             f'the engine computes channels in blocks of {BLOCK}, and widths between two multiples '
-            f'gain nothing: --set prune.round_to={BLOCK} (now {recipe.prune.round_to})'
+            f'gain nothing: --set prune.round_to=auto (now {widths})'
         )
     return {(name, p): profile for p, found in profiles.items() for name, profile in found.items()}
 

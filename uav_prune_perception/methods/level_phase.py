@@ -28,7 +28,15 @@ from .allocation import TOLERANCE as BUDGET_TOLERANCE
 from .allocation import Uniform
 from .cutting import Cut, Limits, checked_scores, cut_to, traced
 from .expansion import expanded
-from .interfaces import Budget, Keep, LevelContext, Method, MethodError, Scores
+from .interfaces import (
+    Budget,
+    Keep,
+    LevelContext,
+    Method,
+    MethodError,
+    RatioAllocator,
+    Scores,
+)
 from .l1 import L1Magnitude
 from .latency import LatencyMeter, LatencyRatio, search_latency
 from .plan_chain import chained
@@ -208,7 +216,8 @@ class LevelPhase:
     ) -> LevelContext:
         stages, order = self.stages, self._order(section)
         return LevelContext(
-            model=model, graph=graph, task=stages.task, bounds=self.limits.bounds(graph),
+            model=model, graph=graph, task=stages.task,
+            bounds=self.limits.bounds(graph, self.limits.steps(section)[0]),
             budget=self.limits.budget(graph, section), level=section.name,
             seed=stages.seed(order), reporter=stages.reporter,
             dense=self.dense.model if self.dense else None,
@@ -248,8 +257,25 @@ class LevelPhase:
             return model, lambda budget: keep
         assert scores is not None
         assert method.allocator is not None
-        allocate = method.allocator.allocate
-        return context.model, lambda budget: allocate(scores, budget, context)
+        return context.model, self._allocating(method.allocator, section, scores, context)
+
+    def _allocating(
+        self, allocator: RatioAllocator, section: LevelSection, scores: Scores,
+        context: LevelContext,
+    ) -> Choose:
+        """Widths in the coarsest steps in which the allocator meets a budget."""
+        allocate, limits = allocator.allocate, self.limits
+
+        def choose(budget: Budget) -> Keep:
+            *coarse, finest = limits.steps(section)
+            for step in coarse:
+                bounds = limits.bounds(context.graph, step)
+                with contextlib.suppress(MethodError):
+                    return allocate(scores, budget, dataclasses.replace(context, bounds=bounds))
+            bounds = limits.bounds(context.graph, finest)
+            return allocate(scores, budget, dataclasses.replace(context, bounds=bounds))
+
+        return choose
 
     def _made(
         self, section: LevelSection, context: LevelContext, model: nn.Module, choose: Choose
@@ -304,10 +330,7 @@ class LevelPhase:
     def _likely_budget(self, section: LevelSection, context: LevelContext) -> Budget:
         """MACs that have the asked latency if every group is cut alike: what is known before."""
         scores = L1Magnitude().score(context)
-
-        def choose(budget: Budget) -> Keep:
-            return Uniform().allocate(scores, budget, context)
-
+        choose = self._allocating(Uniform(), section, scores, context)
         share = self.stages.run.ranks.decide(
             lambda: self._latency(section, context, context.model, choose)[0]
         )

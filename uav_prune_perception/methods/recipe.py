@@ -11,7 +11,16 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
-from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, ValidationError, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    PrivateAttr,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
+from pydantic_core import PydanticCustomError
 
 from uav_prune_perception.ladder.model import BoxesScores, Precision
 
@@ -138,7 +147,9 @@ class PruneSection(Section):
     allocation: str | None = Field(default=None, description="None: the method's own, or global")
     recovery: Recovery | None = Field(default=None, description="None: the method's own")
     start: Literal['previous', 'dense'] = Field(default='previous', alias='from')
-    round_to: int = Field(default=1, ge=1)
+    round_to: int | Literal['auto'] = Field(
+        default='auto', description='widths are multiples of it; auto: as the engine likes them'
+    )
     min_channels: int = Field(default=4, ge=1)
     max_cut: float = Field(default=0.9, gt=0, le=1)
     recalibrate_batches: int = Field(default=20, ge=0)
@@ -146,6 +157,13 @@ class PruneSection(Section):
     reconstruct: bool = Field(
         default=False, description='layers are fitted, in turn, to what is left'
     )
+
+    @field_validator('round_to', mode='before')
+    @classmethod
+    def _a_step(cls, value: Any) -> Any:
+        if value == 'auto' or (type(value) is int and value >= 1):
+            return value
+        raise PydanticCustomError('step', "must be a whole number from 1, or 'auto'")
 
     @model_validator(mode='after')
     def _levels_descend(self) -> PruneSection:

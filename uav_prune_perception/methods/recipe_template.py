@@ -20,7 +20,7 @@ SECTION_WORDS = {
 }
 # The methods' own defaults are those of papers, for hundreds of epochs
 STRENGTH = 'strength: 0.01        # of the penalty; 0.001 where sparse training is 100 epochs long'
-NARROW = ('resnet_cifar',)  # steps of 16 would leave its layers whole
+NARROW = ('resnet_cifar',)  # its layers begin with 16 channels
 OPTIONS = {'l1rr': STRENGTH, 'network_slimming': STRENGTH}
 
 
@@ -130,10 +130,8 @@ def _prune(answers: Answers) -> str:
     levels = '\n'.join(f'    - {{kept_macs: {level:g}}}' for level in answers.levels)
     own = OPTIONS.get(answers.method)
     widths = (
-        '  round_to: 4             # its layers begin with 16 channels\n  min_channels: 4\n'
-        if answers.network in NARROW else
-        '  round_to: 16            # widths that engines on AVX-512 like; 8 for small networks\n'
-        '  min_channels: 8\n'
+        '  round_to: auto          # blocks that engines like, 8 channels; 16 on AVX-512\n'
+        f'  min_channels: {4 if answers.network in NARROW else 8}\n'
     )
     options = f'  options:\n    {own}\n' if own else ''
     return (
