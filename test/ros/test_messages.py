@@ -9,10 +9,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from builtin_interfaces.msg import Time
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
 from node_driver import image_message, numbers, words
+from rclpy.serialization import deserialize_message
 from std_msgs.msg import Header
 from tiny_ladder import scene
+from vision_msgs.msg import Detection2DArray
 
 from uav_prune_perception.ladder import open_ladder
 from uav_prune_perception.onboard import results
@@ -20,7 +23,9 @@ from uav_prune_perception.onboard.drawing import draw
 from uav_prune_perception.onboard.state import Health, LevelState
 from uav_prune_perception.onboard.statistics import Statistics
 from uav_prune_perception.onboard.telemetry import BatteryState, BoardState
+from uav_prune_perception.ros import detections_cdr
 from uav_prune_perception.ros.board_diagnostics import BoardView, Heard
+from uav_prune_perception.ros.detections_cdr import DetectionsPacker, packing_works
 from uav_prune_perception.ros.diagnostics import FlightView, InputView, Reporter
 from uav_prune_perception.ros.image_conversion import frame_from_image
 from uav_prune_perception.ros.inputs import board_state
@@ -46,6 +51,35 @@ def test_boxes_become_centre_and_size():
     assert [h.class_id for h in hypotheses] == ['1', '0']
     assert hypotheses[0].score == pytest.approx(0.9)
     assert all(d.header.frame_id == 'cam' for d in message.detections)
+
+
+@pytest.mark.parametrize('frame_id', ['', 'a', 'cam', 'camera', 'nadir_camera', 'vorn/ü'])
+@pytest.mark.parametrize('count', [0, 1, 2, 9])
+def test_packed_detections_are_read_as_the_message(frame_id, count):
+    random = np.random.default_rng(count)
+    found = results.Detections(
+        random.uniform(0, 640, (count, 4)).astype(np.float32),
+        random.uniform(0, 1, count).astype(np.float32), random.integers(0, 2, count),
+    )
+    header = Header(frame_id=frame_id, stamp=Time(sec=-5, nanosec=999_999_999))
+    packed = DetectionsPacker(('person', 'hovercraft'))(found, header)
+    expected = MessageConverter(('person', 'hovercraft'), names=True).detections(found, header)
+    assert deserialize_message(packed, Detection2DArray) == expected
+
+
+def test_a_packer_follows_another_frame_id():
+    pack = DetectionsPacker(('0', '1'))
+    for frame_id in ('down', 'forward', 'down'):
+        read = deserialize_message(pack(FOUND, Header(frame_id=frame_id)), Detection2DArray)
+        assert [d.header.frame_id for d in read.detections] == [frame_id] * 2
+
+
+def test_bytes_that_this_ros_reads_otherwise_are_not_sent(monkeypatch):
+    assert packing_works()
+    monkeypatch.setattr(detections_cdr, 'NO_POSE', bytes(len(detections_cdr.NO_POSE)))
+    assert not packing_works.__wrapped__()
+    monkeypatch.setattr(detections_cdr, 'NO_POSE', b'')
+    assert not packing_works.__wrapped__()
 
 
 def test_class_names_and_classification():

@@ -37,23 +37,34 @@ def nms(
     # Class by class, if they count: a block then meets the kept ones of its own classes only.
     keys = (-scores,) if class_ids is None else (-scores, class_ids)
     order = np.lexsort(keys)
-    classes = np.zeros(len(order), np.int32) if class_ids is None else class_ids[order]
-    rivals = _Rivals.of(boxes[order], None if class_ids is None else classes, iou_threshold)
+    classes = None if class_ids is None else class_ids[order]
+    rivals = _Rivals.of(boxes[order], classes, iou_threshold)
     limit = len(order) if max_kept is None else max_kept
-    kept = np.empty(0, np.int64)  # positions in the order, ascending
-    for start in range(0, len(order), BLOCK):
+    if len(order) <= BLOCK:  # most pictures
+        kept = np.flatnonzero(_survivors(rivals.overlap(rivals)))
+    else:
+        kept = _kept_by_blocks(rivals, limit)
+    found = np.sort(order[kept])  # equal scores: lower index first
+    best: np.ndarray = found[np.argsort(-scores[found], kind='stable')][:limit]
+    return best.astype(np.int64, copy=False)
+
+
+def _kept_by_blocks(rivals: _Rivals, limit: int) -> np.ndarray:
+    """Positions of those that stay, ascending; without classes, not many more than ``limit``."""
+    count, class_ids = len(rivals.areas), rivals.class_ids
+    classes = np.zeros(count, np.int32) if class_ids is None else class_ids
+    kept = np.empty(0, np.int64)
+    for start in range(0, count, BLOCK):
         if class_ids is None and len(kept) >= limit:
             break
-        block = np.arange(start, min(start + BLOCK, len(order)))
+        block = np.arange(start, min(start + BLOCK, count))
         here = rivals.at(slice(start, start + BLOCK))
         near = kept[np.searchsorted(classes[kept], classes[start]):]
         if len(near):
             block = block[~rivals.at(near).overlap(here).any(axis=0)]
             here = rivals.at(block)
         kept = np.concatenate([kept, block[_survivors(here.overlap(here))]])
-    found = np.sort(order[kept])  # equal scores: lower index first
-    best: np.ndarray = found[np.argsort(-scores[found], kind='stable')][:limit]
-    return best.astype(np.int64, copy=False)
+    return kept
 
 
 def iou(first: np.ndarray, second: np.ndarray) -> np.ndarray:

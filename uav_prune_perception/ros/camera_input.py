@@ -19,6 +19,7 @@ from .diagnostics import InputView
 from .guarded import guarded
 from .image_conversion import ImageError, frame_from_compressed, frame_from_image
 from .image_reader import ImageReader
+from .image_taker import image_taker, take_message
 from .parameters import Settings
 
 FAILURE_SHOWN_S = 5.0  # diagnostics come once a second: a failure must not slip through
@@ -86,7 +87,8 @@ class CameraInput:
         self._subscription = qos.subscribe(
             self._node, Image if raw else CompressedImage, self.topic, callback, qos.newest_only()
         )
-        self._reader = ImageReader(self._node, self._subscription, callback)
+        take = image_taker() if raw else take_message(CompressedImage)
+        self._reader = ImageReader(self._node, self._subscription, take, callback)
         self._reader.start()
 
     def _on_image(self, message: Image) -> None:

@@ -14,8 +14,9 @@ from std_msgs.msg import Header
 from vision_msgs.msg import Classification, Detection2DArray, LabelInfo
 
 from ..ladder import BoxesScores, Ladder
-from ..onboard.results import Result
+from ..onboard.results import Detections, Result
 from . import qos
+from .detections_cdr import DetectionsPacker, packing_works
 from .message_conversion import MessageConverter, label_info
 from .overlay import overlay_message
 from .parameters import Settings
@@ -64,6 +65,10 @@ class CameraOutput:
         """Follow changed parameters, and say the labels again."""
         names = settings.text('class_id_format') == 'name'
         self._converter = MessageConverter(self._ladder.classes, names=names)
+        detections: Callable[[Detections, Any], Any] = self._converter.detections
+        if packing_works():
+            detections = DetectionsPacker(self._converter.class_ids)
+        self._detections = detections
         threshold = settings.threshold('postprocess.score_threshold')
         decode = self._ladder.decode
         if threshold is None:
@@ -75,7 +80,7 @@ class CameraOutput:
         """The result, and the overlay if anybody looks."""
         header = result.frame.tag
         if result.detections is not None:
-            self._results.publish(self._converter.detections(result.detections, header))
+            self._results.publish(self._detections(result.detections, header))
         if result.classification is not None:
             self._results.publish(self._converter.classification(result.classification, header))
         if self._overlay.get_subscription_count():

@@ -14,6 +14,7 @@ from rclpy.impl.implementation_singleton import rclpy_implementation as _rclpy
 from rclpy.node import Node
 
 from .guarded import guarded
+from .image_taker import Take
 
 PAUSE_S = 0.1  # after a fault, so that a lasting one does not burn a core
 STOP_S = 5.0  # a callback only looks at a header and leaves the image to the worker
@@ -29,14 +30,16 @@ class ImageReader(threading.Thread):
     rmw_fastrtps, whoever waits for them is woken by every message.
     """
 
-    def __init__(self, node: Node, subscription: Any, callback: Callable[[Any], None]) -> None:
+    def __init__(
+        self, node: Node, subscription: Any, take: Take, callback: Callable[[Any], None]
+    ) -> None:
         """Take the subscription away from the executor; ``callback`` must not raise."""
         super().__init__(name='images', daemon=True)
         self._events = list(subscription.event_handlers)
         for entity in (subscription, *self._events):
             entity.callback_group = _Nobody()
         self._context: Any = node.context.handle
-        self._subscription, self._callback = subscription, callback
+        self._subscription, self._take, self._callback = subscription, take, callback
         self._wake = GuardCondition(None, None, context=node.context)
         self._ended = threading.Event()
         self._turn = guarded(self._wait_and_take, node.get_logger())
@@ -59,9 +62,9 @@ class ImageReader(threading.Thread):
         wait_set.wait(-1)
         if self._ended.is_set():
             return True
-        taken = handle.take_message(self._subscription.msg_type, False)
-        if taken is not None:
-            self._callback(taken[0])
+        message = self._take(handle)
+        if message is not None:
+            self._callback(message)
         for event in self._events:
             if event.is_ready(wait_set) and (data := event.take_data()) is not None:
                 event.callback(data)

@@ -29,7 +29,7 @@ class MessageConverter:
     """
 
     def __init__(self, classes: tuple[str, ...], *, names: bool = False) -> None:
-        self._ids = [name if names else str(i) for i, name in enumerate(classes)]
+        self.class_ids = [name if names else str(i) for i, name in enumerate(classes)]
         self._boxes: list[Detection2D] = []
 
     def detections(self, detections: results.Detections, header: Any) -> Detection2DArray:
@@ -51,7 +51,7 @@ class MessageConverter:
             box.center.position.y = (y1 + y2) / 2
             box.size_x = x2 - x1
             box.size_y = y2 - y1
-            hypothesis.class_id = self._ids[class_id]
+            hypothesis.class_id = self.class_ids[class_id]
             hypothesis.score = score
         return Detection2DArray(header=header, detections=items)
 
@@ -63,7 +63,8 @@ class MessageConverter:
         for class_id, score in zip(
             classification.class_ids.tolist(), classification.scores.tolist(), strict=True
         ):
-            message.results.append(ObjectHypothesis(class_id=self._ids[class_id], score=score))
+            name = self.class_ids[class_id]
+            message.results.append(ObjectHypothesis(class_id=name, score=score))
         return message
 
 
