@@ -13,6 +13,7 @@ from ..ladder import Ladder
 from .decode import Decoder
 from .engines.base import EngineError
 from .engines.selection import EngineFactory, choose_engines
+from .fault_log import FaultLog
 from .frame import Frame
 from .frame_processor import FrameProcessor
 from .level_bank import LevelBank, NotResident, Progress
@@ -100,6 +101,7 @@ class Pipeline:
         self._watch = WorkWatch()  # of the worker
         self._failures: dict[int, str] = {}
         self._last_error = ''
+        self._faults = FaultLog()
 
     def load(self, progress: Progress | None = None) -> None:
         """Load and warm up every level; the heaviest usable one becomes the running one.
@@ -325,15 +327,15 @@ class Pipeline:
     def _callback_failed(self, name: str, error: Exception) -> None:
         self._statistics.callback_failed()
         text = f'{name} raised {type(error).__name__}: {error}'
-        if text != self._last_error:
-            log.error(text, exc_info=error)
         self._last_error = text
+        if line := self._faults.line(text):
+            log.error(line, exc_info=error)
 
     def _note(self, reason: str) -> None:
-        """Remember a fault; log it when it is another one than the last (30 Hz would flood)."""
-        if reason != self._last_error:
-            log.warning(reason)
+        """Remember a fault, and log it if it is news."""
         self._last_error = reason
+        if line := self._faults.line(reason):
+            log.warning(line)
 
 
 class _DismissedError(Exception):
