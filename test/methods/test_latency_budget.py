@@ -97,7 +97,9 @@ def test_a_level_is_cut_to_a_latency(tmp_path: Path, monkeypatch: pytest.MonkeyP
             return LatencyRatio(self.count(model) / self.dense, 1e-6)
 
     monkeypatch.setattr(level_phase, 'LatencyMeter', Parameters)
-    job = classifier(tmp_path, 'prune.levels=[{latency: 0.5}]', 'train.epochs=1')
+    job = classifier(
+        tmp_path, 'prune.levels=[{latency: 0.5}]', 'prune.round_to=1', 'train.epochs=1'
+    )
     reporter = Quiet()
     (level,) = build(job, tmp_path, reporter=reporter)
     assert level.latency == pytest.approx(0.5, rel=0.01)
