@@ -217,3 +217,52 @@ def test_arguments_may_be_named():
     named = prune(Named().eval(), {'pixels': X, 'scale': torch.tensor(2.0)})
     assert named.report.max_error < 1e-9
     assert named.report.compact.macs < 0.5 * named.report.dense.macs
+
+
+class _Shuffled(nn.Module):
+    """Half of the channels pass by; the forward insists on a multiple of 4 (ShuffleNetV2)."""
+
+    def __init__(self, width):
+        super().__init__()
+        self.own = nn.Sequential(nn.Conv2d(width // 2, width // 2, 3, 1, 1), nn.ReLU())
+
+    def forward(self, x):
+        assert x.shape[1] % 4 == 0
+        batch, channels, rows, columns = x.shape
+        x = x.reshape(batch * channels // 2, 2, rows * columns).permute(1, 0, 2)
+        x = x.reshape(2, -1, channels // 2, rows, columns)
+        return torch.cat([x[0], self.own(x[1])], 1)
+
+
+def test_a_forward_that_asserts_multiples_is_cut_by_them():
+    torch.manual_seed(0)
+    model = nn.Sequential(
+        nn.Conv2d(3, 48, 3, 2, 1), nn.ReLU(), _Shuffled(48), _Shuffled(48), nn.Conv2d(48, 2, 1)
+    ).eval()
+    image = torch.randn(1, 3, 16, 16)
+    for ratio in (0.3, 0.42, 0.5, 0.65):
+        result = prune(model, image, ratio)
+        assert result.model[0].out_channels % 4 == 0
+        assert result.report.compact.macs < result.report.dense.macs
+        assert result.model(image).shape == (1, 2, 8, 8)
+
+
+class _Anchored(nn.Module):
+    """Boxes from a table that is float32 whatever the network is, as anchors often are."""
+
+    def __init__(self):
+        super().__init__()
+        self.body = nn.Sequential(nn.Conv2d(3, 12, 3, 2, 1), nn.ReLU(), nn.Conv2d(12, 2, 1))
+        self.scale = torch.tensor([0.1, 0.3])  # no buffer: `.double()` leaves it alone
+        self.anchors = torch.rand(64, generator=torch.Generator().manual_seed(0)) * 90
+
+    def forward(self, x):
+        first, second = (self.body(x).flatten(2) * self.scale[:, None]).unbind(1)
+        width = self.anchors * 0.7 - self.anchors * 0.1
+        return torch.stack([first * width, second.exp() * self.anchors.to(second)], 1)
+
+
+def test_tables_that_stay_float32_are_no_difference():
+    result = prune(_Anchored().eval(), torch.randn(1, 3, 16, 16), 0.5)
+    assert result.graph.dtype == torch.float64
+    assert result.report.max_error < 1e-12

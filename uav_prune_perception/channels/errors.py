@@ -18,5 +18,5 @@ class ForwardError(ChannelError):
 
 
 def first_line(error: object) -> str:
-    """The first line of an exception's text."""
-    return (str(error).strip().splitlines() or ['no message'])[0]
+    """The first line of an exception's text; its kind where it says nothing (a bare assert)."""
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]

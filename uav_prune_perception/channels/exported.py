@@ -76,7 +76,9 @@ class Exported:
     def bind(self, model: nn.Module) -> list[Any]:
         """A value for each placeholder, the weights taken from ``model`` (same names).
 
-        Inputs and constants get the precision of the weights.
+        Inputs get the precision of the weights, and so do constants that have that of the trace.
+        Others keep theirs: a table of anchors that is float32 whatever the network is rounds as
+        it does in the network itself.
         """
         state = named_tensors(model)
         float_type = next((t.dtype for t in state.values() if t.is_floating_point()), self.dtype)
@@ -86,7 +88,9 @@ class Exported:
             if node.name in self.parameters:
                 values.append(state[self.parameters[node.name]])
             elif node.name in self.constants:
-                values.append(cast(self.constants[node.name], float_type))
+                constant = self.constants[node.name]
+                follows = constant.dtype == self.dtype
+                values.append(cast(constant, float_type) if follows else constant)
             else:
                 values.append(next(leaves, None))
         return values

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import copy
 import functools
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -25,6 +25,7 @@ from .groups import Frozen, Group, find_groups, producer_channels
 from .keep import Keep, choose_keep
 from .literals import Edit, Literal, edited_attributes, find_edits
 from .model_tensors import Forward
+from .multiples import MOST, kind_of, tie_multiples
 from .plan import PruningPlan
 from .plan_making import choices, dead_of, lost_entries, make_cuts
 from .recombine import Branch, find_branches
@@ -43,6 +44,8 @@ RULE_FILES = (rules_layers, rules_movement, rules_pointwise, rules_reduce, rules
 TOLERANCE = {torch.float64: 1e-9, torch.float32: 1e-4}
 # Random vectors in deep networks amplify rounding (1.8e-9 in YOLOv12n); a wrong cut is far above.
 TRIAL_TOLERANCE = {torch.float64: 1e-7, torch.float32: 1e-3}
+
+TRIALS = 6  # of a network that wants its widths in multiples
 
 
 class ChannelGraph:
@@ -68,14 +71,19 @@ class ChannelGraph:
         self._walk = walk
         self.exported = walk.exported
         self.forward = walk.exported.forward
+        self._edits: list[Edit] = []
+        self.branches = find_branches(walk.exported)
+        self._sort()
+
+    def _sort(self) -> None:
+        """Everything that follows from the classes of the walk."""
+        walk = self._walk
         self._values = canonical_values(walk)
         self._cost = CostModel(walk, self.exported.model)
         self._literals = [
             Literal(module, value, walk.space.canonical(ids))
             for module, value, ids in walk.literals
         ]
-        self._edits: list[Edit] = []
-        self.branches = find_branches(walk.exported)
         self.groups, self.frozen = find_groups(walk)
 
     @classmethod
@@ -232,10 +240,10 @@ class ChannelGraph:
 
     def _settle(self) -> None:
         dense = shaken(self.exported.model, seed=0)
-        masks = trial_masks(self.groups, seed=0)
         tolerance = TRIAL_TOLERANCE[self.exported.dtype]
 
-        def check(groups: Sequence[Group]) -> Problem | None:
+        def check(groups: Sequence[Group], seed: int = 0) -> Problem | None:
+            masks = trial_masks(self.groups, seed)
             plan = self.plan({group.name: masks[group.name] for group in groups})
             return problem_of(lambda: self._error(dense, cut_copy(dense, plan), plan), tolerance)
 
@@ -257,12 +265,37 @@ class ChannelGraph:
             if self._edits and check(self.groups) is None:
                 return
             self._edits = []
+        if self._in_multiples(check):
+            return
         accepted, failed = settle(self.groups, check, rescue)
         for group in self.groups:
             if group.name in failed:
                 count = sum(group.members[slot].numel() for slot in group.producers)
                 self.frozen.append(Frozen(group.name, count, failed[group.name]))
         self.groups = [group for group in self.groups if group in accepted]
+
+    def _in_multiples(self, check: Callable[[Sequence[Group], int], Problem | None]) -> bool:
+        """Tie channels until the forward bears the cut, if that is what it takes.
+
+        Where it was, other counts are tried too: some pass by luck.
+        """
+        walk, wanted = self._walk, dict[type[nn.Module], int]()
+        before = walk.space
+        walk.space = before.copy()
+        for seed in range(TRIALS):
+            while (problem := check(self.groups, seed)) is not None:
+                kind = kind_of(self.exported.model, problem.module)
+                if kind is not None:
+                    wanted[kind] = 2 * wanted.get(kind, 1)
+                if (
+                    kind is None or wanted[kind] > MOST
+                    or not tie_multiples(walk, self._values, self.groups, kind, wanted[kind])
+                ):
+                    walk.space = before
+                    self._sort()
+                    return False
+                self._sort()
+        return True
 
     def _possible_edits(self, group: Group) -> list[Edit]:
         """Attributes that may have to follow the group's channels and do not yet."""

@@ -72,6 +72,12 @@ class IdSpace:
             if index != FREE:
                 self._frozen.append((index, reason))
 
+    def copy(self) -> IdSpace:
+        """The same classes and frozen ids; uniting in one does not touch the other."""
+        other = IdSpace()
+        other._root, other._frozen = self._root.clone(), list(self._frozen)
+        return other
+
     def frozen_reasons(self) -> dict[int, str]:
         """Class representative -> why it is frozen."""
         reasons: dict[int, str] = {}
