@@ -3,8 +3,8 @@
 """Forwards that want widths in multiples: ``assert channels % 4 == 0`` in a channel shuffle.
 
 The graph cannot see an assertion. When a trial cut makes the forward of a module fail, the
-channels that flow through modules of its kind are tied in bundles of 2, then 4, then 8: what is cut
-are then multiples, and the width stays whatever multiple the dense one is.
+channels that enter modules of its class are tied in bundles of 2, then 4, then 8: what is cut are
+then multiples, and the width stays whatever multiple the dense one is.
 """
 
 from __future__ import annotations
@@ -35,14 +35,14 @@ def tie_multiples(
     walk: IdWalk, values: Mapping[Node, Ids], groups: Sequence[Group], kind: type[nn.Module],
     multiple: int,
 ) -> bool:
-    """Tie choices of groups that flow through a ``kind``, so that they go by ``multiple``.
+    """Tie choices of groups that enter modules of a class, so that they go by ``multiple``.
 
     Args:
         walk: its classes are united in place.
         values: ids of every node's value, canonical.
         groups: of the walk.
-        kind: class of a module.
-        multiple: channels that one choice is to take, or a multiple of it.
+        kind: class of a module whose forward failed.
+        multiple: what one choice takes of a tensor that enters is to be divisible by it.
 
     Returns:
         Whether anything was tied.

@@ -29,7 +29,6 @@ from .recombine import find_branches, silence
 from .registry import CHANGES_WHOLE
 from .walk import Ids, IdWalk
 
-
 CHECK = 'aten._assert_tensor_metadata'
 
 
