@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -17,8 +18,10 @@ from .annotations import (
     Fault,
     PictureNotes,
     bounds_of,
+    note_orphans,
     open_notes,
     pictures_below,
+    quoted,
 )
 from .detection_set import SPLITS, DatasetError, SplitName
 
@@ -34,6 +37,10 @@ VHR10_POSITIVE = 'positive image set'
 # METHODS.md 2.6: the paper's split is unknown; 60/20/20 of the pictures with objects, fixed.
 VHR10_SHARES, VHR10_SEED = (0.6, 0.2, 0.2), 0
 NUMBERS = re.compile(r'-?\d+(?:\.\d+)?')
+ENCODING = 'utf-8-sig'  # with a byte order mark or without
+
+
+NUMBERS_WANTED = 'numbers where they belong, with a point before decimals'
 
 
 @dataclass(frozen=True)
@@ -116,14 +123,16 @@ def read_visdrone(root: Path) -> AnnotatedSet:
 
 def visdrone_line(line: str) -> Line | None:
     """One line of VisDrone's annotations."""
-    words = [word for word in line.split(',') if word.strip()]
+    words = line.rstrip(' ,').split(',')  # some lines end in a comma
     if len(words) < 6:
         raise LineError('x,y,width,height,score,category,truncation,occlusion')
     x, y, width, height = (float(word) for word in words[:4])
-    category = int(words[5])
+    category, score = int(words[5]), float(words[4])
+    if math.isnan(score):
+        raise LineError('a score')
     if not 0 <= category <= len(VISDRONE) + 1:
         raise LineError(f'category 0 to {len(VISDRONE) + 1}')
-    ignored = category in (0, len(VISDRONE) + 1) or float(words[4]) == 0
+    ignored = category in (0, len(VISDRONE) + 1) or score == 0
     name = None if ignored else VISDRONE[category - 1]
     return Line(name, (x, y, x + width, y + height))
 
@@ -153,7 +162,7 @@ def read_nwpu_vhr10(root: Path) -> AnnotatedSet:
 def vhr10_line(line: str) -> Line | None:
     """One line of VHR-10's ground truth."""
     numbers = [float(word) for word in NUMBERS.findall(line)]
-    if len(numbers) != 5 or not 1 <= numbers[4] <= len(VHR10):
+    if len(numbers) != 5 or numbers[4] not in range(1, len(VHR10) + 1):
         raise LineError(f'(x1,y1),(x2,y2),class with a class from 1 to {len(VHR10)}')
     x1, y1, x2, y2, label = numbers
     return Line(VHR10[int(label) - 1], (x1, y1, x2, y2))
@@ -162,8 +171,9 @@ def vhr10_line(line: str) -> Line | None:
 def _pictures(
     pictures: Path, labels: Path, parse: Callable[[str], Line | None], result: AnnotatedSet
 ) -> list[AnnotatedPicture]:
-    found = []
-    for path in pictures_below(pictures):
+    found, there = [], list(pictures_below(pictures))
+    note_orphans(labels.glob('*.txt'), there, result.faults)
+    for path in there:
         notes = open_notes(path, result.faults)
         file = labels / f'{path.stem}.txt'
         if notes is None:
@@ -181,15 +191,15 @@ def _pictures(
 def _read_lines(
     file: Path, parse: Callable[[str], Line | None], notes: PictureNotes, result: AnnotatedSet
 ) -> None:
-    for number, text in enumerate(file.read_text('utf-8', errors='replace').split('\n'), 1):
+    for number, text in enumerate(file.read_text(ENCODING, errors='replace').split('\n'), 1):
         if not text.strip():
             continue
         place = f'{file}:{number}'
         try:
             line = parse(text.strip())
         except ValueError as error:
-            wanted = str(error) if isinstance(error, LineError) else 'numbers where they belong'
-            shown = f'"{text.strip()[:60]}", wanted {wanted}'
+            wanted = str(error) if isinstance(error, LineError) else NUMBERS_WANTED
+            shown = f'{quoted(text.strip())}, wanted {wanted}'
             result.faults.append(Fault('bad line', place, shown))
             continue
         if line is None:
@@ -200,7 +210,7 @@ def _read_lines(
 
 def _good_lines(file: Path, parse: Callable[[str], Line | None]) -> list[Line]:
     lines = []
-    for text in file.read_text('utf-8', errors='replace').split('\n'):
+    for text in file.read_text(ENCODING, errors='replace').split('\n'):
         try:
             line = parse(text.strip()) if text.strip() else None
         except ValueError:

@@ -9,7 +9,8 @@ those out, ``uav-prune data check`` names every one.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import math
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
@@ -25,8 +26,9 @@ EXIF_ORIENTATION = 0x0112
 LYING = (5, 6, 7, 8)  # EXIF orientations that exchange width and height
 
 FaultKind = Literal[
-    'broken picture', 'missing picture', 'no labels', 'bad line', 'unknown class', 'box outside',
-    'empty box', 'empty class', 'duplicate picture', 'leaking split',
+    'broken picture', 'missing picture', 'no labels', 'wrong size', 'bad line', 'unknown class',
+    'box outside', 'empty box', 'duplicate box', 'empty class', 'duplicate picture',
+    'leaking split',
 ]
 
 # What a decoder of pictures may raise on damaged bytes.
@@ -96,10 +98,23 @@ class PictureNotes:
     boxes: list[tuple[float, float, float, float]] = field(default_factory=list)
     labels: list[int] = field(default_factory=list)
     ignored: list[tuple[float, float, float, float]] = field(default_factory=list)
+    seen: set[tuple[int | None, tuple[float, ...]]] = field(default_factory=set)
+
+    def compare_size(self, width: object, height: object, place: str) -> None:
+        """Note where labels were made for a picture of another size; sizes may be missing."""
+        said = [int(str(value)) for value in (width, height) if str(value).isdecimal()]
+        if len(said) < 2 or 0 in said or set(said) == {self.width, self.height}:
+            return
+        self.faults.append(Fault(
+            'wrong size', place, f'says {said[0]}x{said[1]}, {self.path.name} is '
+            f'{self.width}x{self.height}: its boxes may not fit',
+        ))
 
     def add(self, label: int | None, corners: Sequence[float], place: str) -> None:
         """Note a box; None as label: a region to ignore. Clips what hangs over the edge."""
         x1, y1, x2, y2 = (float(value) for value in corners)
+        if not all(map(math.isfinite, (x1, y1, x2, y2))):
+            x1 = math.nan  # an infinite side is no side to clip
         inside = (
             min(max(x1, 0.0), self.width), min(max(y1, 0.0), self.height),
             min(max(x2, 0.0), self.width), min(max(y2, 0.0), self.height),
@@ -111,6 +126,10 @@ class PictureNotes:
                 f'[{shown}] has no area in {self.width}x{self.height}; left out',
             ))
             return
+        if label is not None and (label, inside) in self.seen:
+            self.faults.append(Fault('duplicate box', place, 'as an earlier one; left out'))
+            return
+        self.seen.add((label, inside))
         over = max(abs(a - b) for a, b in zip(inside, (x1, y1, x2, y2), strict=True))
         if over > 1.0:  # rounding in the file is not a fault
             self.faults.append(Fault(
@@ -155,6 +174,22 @@ def pictures_below(folder: Path) -> Iterator[Path]:
 
 
 def bounds_of(points: Sequence[float]) -> tuple[float, float, float, float]:
-    """The upright box around a polygon given as x1, y1, x2, y2, ..."""
+    """The upright box around a polygon given as x1, y1, x2, y2, ...; NaN where one is."""
+    if any(map(math.isnan, points)):
+        return math.nan, math.nan, math.nan, math.nan
     xs, ys = points[0::2], points[1::2]
     return min(xs), min(ys), max(xs), max(ys)
+
+
+def quoted(line: str) -> str:
+    """The beginning of a line for a message, what cannot be printed replaced."""
+    clean = ''.join(c if c.isprintable() else '\N{REPLACEMENT CHARACTER}' for c in line[:60])
+    return f'"{clean}"'
+
+
+def note_orphans(labels: Iterable[Path], pictures: Iterable[Path], faults: list[Fault]) -> None:
+    """A fault for every label file that belongs to none of the pictures (by their stems)."""
+    known = {picture.stem for picture in pictures}
+    for path in sorted(labels):
+        if path.stem not in known:
+            faults.append(Fault('missing picture', str(path), 'labels of no picture; left out'))

@@ -12,7 +12,14 @@ import json
 from pathlib import Path
 from typing import Any
 
-from .annotations import AnnotatedPicture, AnnotatedSet, Fault, PictureNotes, open_notes
+from .annotations import (
+    AnnotatedPicture,
+    AnnotatedSet,
+    Fault,
+    PictureNotes,
+    bounds_of,
+    open_notes,
+)
 from .detection_set import SPLITS, DatasetError, SplitName
 
 IGNORED = ('dontcare', 'ignore', 'ignored', 'ignored regions')
@@ -59,26 +66,41 @@ def find_json(root: Path) -> dict[SplitName, Path]:
 
 def _document(path: Path) -> dict[str, Any]:
     try:
-        document = json.loads(path.read_text(encoding='utf-8'))
-    except (OSError, ValueError) as error:
-        raise DatasetError(f'{path}: cannot be read: {error}') from None
+        document = json.loads(path.read_text(encoding='utf-8-sig'))
+    except (OSError, ValueError, RecursionError) as error:
+        why = 'it is empty' if path.is_file() and not path.stat().st_size else error
+        raise DatasetError(f'{path}: cannot be read: {why}') from None
+    if not isinstance(document, dict):
+        document = {}
     annotations = 'annotations' if 'annotations' in document else 'annotation'
     categories = 'categories' if 'categories' in document else 'category'
-    if not isinstance(document, dict) or not {'images', annotations, categories} <= set(document):
-        raise DatasetError(f'{path}: is not COCO json (images, annotations, categories)')
-    return {
-        'images': document['images'], 'annotations': document[annotations],
-        'categories': document[categories],
-    }
+    parts = [document.get(key) for key in ('images', annotations, categories)]
+    if not all(isinstance(part, list) for part in parts):
+        raise DatasetError(
+            f'{path}: is not COCO json (lists of images, annotations, categories)'
+        )
+    return dict(zip(('images', 'annotations', 'categories'), parts, strict=True))
+
+
+def _names(document: dict[str, Any], path: Path) -> dict[int, str]:
+    """Every category's name by its id, in order of the ids."""
+    try:
+        rows = sorted((int(row['id']), str(row['name'])) for row in document['categories'])
+    except (KeyError, TypeError, ValueError):
+        raise DatasetError(f'{path}: categories: each needs a whole id and a name') from None
+    for (key, name), (after, _) in zip(rows, [*rows[1:], (None, '')], strict=True):
+        if not name.strip() or key == after:
+            raise DatasetError(
+                f'{path}: categories: id {key} ' + ('is there twice' if name.strip() else
+                                                    'has no name')
+            )
+    return dict(rows)
 
 
 def _classes(document: dict[str, Any], path: Path) -> dict[int, str]:
     """Class names by category id; those to ignore are left out."""
-    try:
-        rows = sorted((int(row['id']), str(row['name'])) for row in document['categories'])
-    except (KeyError, TypeError, ValueError):
-        raise DatasetError(f'{path}: categories: each needs id and name') from None
-    names = {key: name for key, name in rows if name.lower() not in IGNORED}
+    rows = _names(document, path)
+    names = {key: name for key, name in rows.items() if name.lower() not in IGNORED}
     if not names:
         raise DatasetError(f'{path}: categories: is empty')
     return names
@@ -87,35 +109,69 @@ def _classes(document: dict[str, Any], path: Path) -> dict[int, str]:
 def _split(
     root: Path, split: SplitName, path: Path, document: dict[str, Any], result: AnnotatedSet
 ) -> list[AnnotatedPicture]:
-    names = {int(row['id']): str(row['name']) for row in document['categories']}
+    names = {str(key): name for key, name in _names(document, path).items()}
     folders = _folders(root, split, path)
-    notes: dict[Any, PictureNotes | None] = {}
-    for row in document['images']:
-        name = str(row.get('file_name') or row.get('filename') or '')
-        notes[row.get('id')] = open_notes(_place(folders, name), result.faults)
-    for row in document['annotations']:
-        where = f'{path}: annotation {row.get("id", "?")}'
-        if row.get('image_id') not in notes:
+    notes: dict[str, PictureNotes | None] = {}
+    for number, row in enumerate(document['images'], 1):
+        where = f'{path}: image {_id(row, "id") or f"number {number}"}'
+        name = row.get('file_name') or row.get('filename') if isinstance(row, dict) else None
+        key = _id(row, 'id')
+        if key is None or not isinstance(name, str):
+            result.faults.append(Fault('bad line', where, 'needs an id and a file_name; left out'))
+            continue
+        if key in notes:
+            result.faults.append(Fault('bad line', where, 'its id is there before; left out'))
+            continue
+        notes[key] = found = open_notes(_place(folders, name), result.faults)
+        if found is not None:
+            found.compare_size(row.get('width'), row.get('height'), where)
+    for number, row in enumerate(document['annotations'], 1):
+        where = f'{path}: annotation {_id(row, "id") or f"number {number}"}'
+        if not isinstance(row, dict):
+            result.faults.append(Fault('bad line', where, 'is not {id, image_id, bbox, ...}'))
+            continue
+        key = _id(row, 'image_id')
+        if key not in notes:
             text = f'image_id {row.get("image_id")} is not among the images'
             result.faults.append(Fault('missing picture', where, text))
             continue
-        picture = notes[row['image_id']]
+        picture = notes[key]
         if picture is not None:
             _add(picture, row, names, where, result)
     return [picture.picture() for picture in notes.values() if picture is not None]
 
 
+def _id(row: Any, word: str) -> str | None:
+    """An id as text: some files have numbers in one place and texts in another."""
+    value = row.get(word) if isinstance(row, dict) else None
+    return str(value) if isinstance(value, (int, str)) else None
+
+
+def _corners(row: dict[str, Any]) -> tuple[float, float, float, float]:
+    """Of the bbox, or else around the polygons.
+
+    Raises:
+        TypeError, ValueError: there is neither.
+    """
+    if row.get('bbox') is None and isinstance(row.get('segmentation'), list):
+        return bounds_of([float(value) for ring in row['segmentation'] for value in ring])
+    if not isinstance(row.get('bbox'), list):
+        raise TypeError
+    x, y, width, height = (float(value) for value in row['bbox'][:4])
+    return x, y, x + width, y + height
+
+
 def _add(
-    picture: PictureNotes, row: dict[str, Any], names: dict[int, str], where: str,
+    picture: PictureNotes, row: dict[str, Any], names: dict[str, str], where: str,
     result: AnnotatedSet,
 ) -> None:
     try:
-        x, y, width, height = (float(value) for value in row['bbox'][:4])
-    except (KeyError, TypeError, ValueError):
-        result.faults.append(Fault('bad line', where, 'bbox is not [x, y, width, height]'))
+        corners = _corners(row)
+    except (TypeError, ValueError):
+        text = 'bbox is not [x, y, width, height], and there is no polygon; left out'
+        result.faults.append(Fault('bad line', where, text))
         return
-    corners = (x, y, x + width, y + height)
-    name = names.get(row.get('category_id', -1), '')
+    name = names.get(_id(row, 'category_id') or '', '')
     if row.get('iscrowd') or name.lower() in IGNORED:
         picture.add(None, corners, where)
     elif name in result.classes:

@@ -20,6 +20,7 @@ from .annotations import (
     Fault,
     PictureNotes,
     open_notes,
+    pictures_below,
 )
 from .detection_set import SPLITS, DatasetError
 
@@ -36,15 +37,18 @@ def read_voc(root: Path) -> AnnotatedSet:
     if not labels.is_dir():
         raise DatasetError(f'{root}: no Annotations/ in it')
     names: dict[str, list[str]] = {}
+    faults: list[Fault] = []
     for split in SPLITS:
         found = [lists / f'{word}.txt' for word in LISTS[split]]
         file = next((path for path in found if path.is_file()), None)
         if file is not None:
-            lines = file.read_text(encoding='utf-8').split('\n')
+            lines = file.read_text(encoding='utf-8-sig', errors='replace').split('\n')
             names[split] = [line.split()[0] for line in lines if line.strip()]
     if 'train' not in names:
         names = {'train': [path.stem for path in sorted(labels.glob('*.xml'))]}
-    faults: list[Fault] = []
+        for path in pictures_below(root / 'JPEGImages'):
+            if path.stem not in names['train']:
+                faults.append(Fault('no labels', str(path), f'no {path.stem}.xml; left out'))
     trees = {
         name: _tree(labels / f'{name}.xml', faults)
         for split in names.values() for name in split
@@ -68,8 +72,9 @@ def _tree(path: Path, faults: list[Fault]) -> ElementTree.Element | None:
         return ElementTree.parse(path).getroot()
     except FileNotFoundError:
         faults.append(Fault('no labels', str(path), 'named by a split, not there; left out'))
-    except (OSError, ElementTree.ParseError) as error:
-        faults.append(Fault('bad line', str(path), f'not XML: {error}'))
+    except (OSError, ElementTree.ParseError, LookupError, ValueError) as error:
+        reason = getattr(error, 'strerror', None) or error  # LookupError: of the encoding
+        faults.append(Fault('bad line', str(path), f'not XML: {reason}; left out'))
     return None
 
 
@@ -84,8 +89,12 @@ def _picture(
     notes = open_notes(path, result.faults)
     if notes is None:
         return None
+    place = f'{root / "Annotations" / name}.xml'
+    notes.compare_size(
+        tree.findtext('size/width', ''), tree.findtext('size/height', ''), place
+    )
     for index, item in enumerate(tree.iter('object'), 1):
-        _add(notes, item, f'{root / "Annotations" / name}.xml: object {index}', result)
+        _add(notes, item, f'{place}: object {index}', result)
     return notes.picture()
 
 

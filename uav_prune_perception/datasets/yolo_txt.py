@@ -8,6 +8,7 @@ oriented boxes (``class x1 y1 x2 y2 ...``) and count as the upright box around t
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import Any
 
@@ -18,12 +19,15 @@ from .annotations import (
     AnnotatedSet,
     Fault,
     bounds_of,
+    note_orphans,
     open_notes,
     pictures_below,
+    quoted,
 )
 from .detection_set import SPLITS, DatasetError
 
 BOX_FIELDS = 5
+PIXELS = 2.0  # no fraction of a picture, be the box however far over its edge
 
 
 def read_yolo(root: Path) -> AnnotatedSet:
@@ -37,12 +41,10 @@ def read_yolo(root: Path) -> AnnotatedSet:
     """
     path = _yaml_of(root)
     document = _document(path)
-    names = document.get('names')
-    if isinstance(names, dict):
-        names = [names[key] for key in sorted(names, key=int)]
-    if not isinstance(names, list) or not names:
-        raise DatasetError(f'{path}: names: is missing; list the class names in label order')
-    result = AnnotatedSet('yolo', tuple(str(name) for name in names))
+    result = AnnotatedSet('yolo', _names(path, document.get('names')))
+    if document.get('nc') not in (None, len(result.classes)):
+        text = f'nc: says {document["nc"]}, names: lists {len(result.classes)}'
+        result.faults.append(Fault('bad line', str(path), text))
     for split in SPLITS:
         entry = document.get(split)
         if entry:
@@ -50,6 +52,25 @@ def read_yolo(root: Path) -> AnnotatedSet:
     if 'train' not in result.splits:
         raise DatasetError(f'{path}: train: is missing; name the folder of the training pictures')
     return result
+
+
+def _names(path: Path, names: object) -> tuple[str, ...]:
+    if isinstance(names, dict):
+        by_label = {str(key): value for key, value in names.items()}
+        labels = [str(label) for label in range(len(names))]
+        if by_label.keys() != set(labels):
+            raise DatasetError(
+                f'{path}: names: the labels must count 0, 1, 2, ...; there are '
+                f'{", ".join(map(str, names))}'
+            )
+        names = [by_label[label] for label in labels]
+    if not isinstance(names, list) or not names:
+        raise DatasetError(f'{path}: names: is missing; list the class names in label order')
+    for index, name in enumerate(names):
+        if not isinstance(name, (str, int, float)) or name in names[:index]:
+            why = 'is there twice' if name in names[:index] else 'is no name'
+            raise DatasetError(f'{path}: names: {str(name)[:40]!r} (label {index}) {why}')
+    return tuple(str(name) for name in names)
 
 
 def _yaml_of(root: Path) -> Path:
@@ -64,7 +85,9 @@ def _yaml_of(root: Path) -> Path:
 def _document(path: Path) -> dict[str, Any]:
     try:
         document = yaml.safe_load(path.read_text(encoding='utf-8'))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+    except UnicodeDecodeError as error:
+        raise DatasetError(f'{path}: is not UTF-8 ({error.reason}); save it as UTF-8') from None
+    except (OSError, RecursionError, yaml.YAMLError) as error:
         reason = ' '.join(str(error).split())[:160]
         raise DatasetError(f'{path}: cannot be read: {reason}') from None
     if not isinstance(document, dict):
@@ -79,6 +102,9 @@ def _split(
     found = [picture for one in entries for picture in _listed(path, document, str(one))]
     if not found:
         raise DatasetError(f'{path}: no picture in {", ".join(map(str, entries))}')
+    folders = {label_file(image).parent for image in found}
+    labels = (file for folder in folders for file in folder.glob('*.txt'))
+    note_orphans((file for file in labels if file.name != 'classes.txt'), found, result.faults)
     pictures = []
     for image in found:
         picture = _picture(image, result)
@@ -97,7 +123,7 @@ def _listed(path: Path, document: dict[str, Any], entry: str) -> list[Path]:
         if place.is_dir():
             return list(pictures_below(place))
         if place.is_file():
-            lines = place.read_text(encoding='utf-8').split('\n')
+            lines = place.read_text(encoding='utf-8-sig', errors='replace').split('\n')
             named = [Path(line.strip()) for line in lines if line.strip()]
             return [p if p.is_absolute() else place.parent / p for p in named]
     raise DatasetError(f'{path}: "{entry}" is not there; mend path: or the split\'s entry')
@@ -119,13 +145,14 @@ def _picture(path: Path, result: AnnotatedSet) -> AnnotatedPicture | None:
         return None
     labels = label_file(path)
     try:
-        lines = labels.read_text(encoding='utf-8').split('\n')
+        lines = labels.read_text(encoding='utf-8-sig').splitlines()
     except FileNotFoundError:
         # A picture without objects has an empty file or none; the check tells, training takes it.
         result.faults.append(Fault('no labels', str(path), f'no {labels.name}; taken as empty'))
         return notes.picture()
     except (OSError, UnicodeDecodeError) as error:
-        result.faults.append(Fault('bad line', str(labels), str(error)))
+        reason = getattr(error, 'strerror', None) or 'not UTF-8 text'
+        result.faults.append(Fault('bad line', str(labels), f'{reason}; its picture is left out'))
         return None
     for number, line in enumerate(lines, 1):
         if line.strip():
@@ -144,15 +171,20 @@ def _row(
     try:
         label, *values = [float(word) for word in line.split()]
     except ValueError:
-        label, values = -1.0, []
+        label, values = math.nan, []
     polygon = len(values) >= 6 and len(values) % 2 == 0
-    if label != int(label) or not (len(values) == BOX_FIELDS - 1 or polygon):
-        text = f'"{line.strip()[:60]}" is not "class cx cy width height"'
+    whole = math.isfinite(label) and label == int(label)
+    if not whole or not (len(values) == BOX_FIELDS - 1 or polygon):
+        text = f'{quoted(line.strip())} is not "class cx cy width height", numbers with a point'
         result.faults.append(Fault('bad line', place, text))
         return None
     if not 0 <= label < len(result.classes):
-        text = f'{int(label)}, but there are {len(result.classes)} names'
+        text = f'{label:.0f}, but there are {len(result.classes)} names'
         result.faults.append(Fault('unknown class', place, text))
+        return None
+    if any(math.isfinite(value) and abs(value) > PIXELS for value in values):
+        text = f'{quoted(line.strip())}: fractions of the picture are wanted, not pixels'
+        result.faults.append(Fault('bad line', place, text))
         return None
     if polygon:
         return int(label), bounds_of(values)

@@ -1,0 +1,206 @@
+# Copyright 2026 uav_prune_perception contributors
+# SPDX-License-Identifier: Apache-2.0
+"""Faults as people have them: each is named with its place, and no reader fails on one."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+import yaml
+from PIL import Image
+
+from uav_prune_perception.datasets.annotation_formats import read_annotations
+from uav_prune_perception.datasets.detection_set import DatasetError
+
+SIZE = (160, 120)
+GOOD_YOLO = '0 0.5 0.5 0.1 0.1\n'
+
+
+def pictures(folder, count):
+    folder.mkdir(parents=True, exist_ok=True)
+    for index in range(count):
+        Image.new('RGB', SIZE, (index * 9, 90, 30)).save(folder / f'{index:02}.png')
+
+
+def yolo(root, lines, document=None):
+    pictures(root / 'images' / 'train', len(lines))
+    (root / 'labels' / 'train').mkdir(parents=True)
+    for index, line in enumerate(lines):
+        content = line if isinstance(line, bytes) else line.encode()
+        (root / 'labels' / 'train' / f'{index:02}.txt').write_bytes(content)
+    document = {'train': 'images/train', 'names': ['car', 'person'], **(document or {})}
+    (root / 'data.yaml').write_text(yaml.safe_dump(document))
+    return root
+
+
+def coco(root, change):
+    pictures(root / 'train', 4)
+    document = {
+        'categories': [{'id': 1, 'name': 'car'}, {'id': 2, 'name': 'person'}],
+        'images': [{'id': i, 'file_name': f'{i:02}.png'} for i in range(4)],
+        'annotations': [
+            {'id': i, 'image_id': i, 'category_id': 1, 'bbox': [10, 10, 30, 30]} for i in range(4)
+        ],
+    }
+    (root / 'annotations').mkdir()
+    changed = change(document)
+    content = changed if isinstance(changed, bytes) else json.dumps(document).encode()
+    (root / 'annotations' / 'instances_train.json').write_bytes(content)
+    return root
+
+
+def found_in(root):
+    found = read_annotations(root)
+    faults = [(f.kind, f.place.rpartition('/')[2]) for f in found.faults]
+    return [len(picture.boxes) for picture in found.splits['train']], faults
+
+
+def test_lines_of_yolo_that_are_no_boxes(tmp_path):
+    lines = [
+        b'\xef\xbb\xbf' + GOOD_YOLO.encode(), GOOD_YOLO.replace('\n', '\r\n') * 1,
+        'nan 0.5 0.5 0.1 0.1', 'inf 0.5 0.5 0.1 0.1', '0 inf 0.5 0.1 0.1', '0 0,5 0,5 0,1 0,1',
+        '0 80 60 20 20', GOOD_YOLO * 2, b'\xff\xfe0\x00', '0 0.1 0.1 nan 0.1 0.3 0.4',
+    ]
+    root = yolo(tmp_path, lines)
+    (root / 'labels' / 'train' / 'alone.txt').write_text(GOOD_YOLO)
+    (root / 'labels' / 'train' / 'classes.txt').write_text('car\nperson\n')
+    boxes, faults = found_in(root)
+    assert boxes == [1, 1, 0, 0, 0, 0, 0, 1, 0], 'the one that is no text is left out'
+    assert faults == [
+        ('missing picture', 'alone.txt'), ('bad line', '02.txt:1'), ('bad line', '03.txt:1'),
+        ('empty box', '04.txt:1'), ('bad line', '05.txt:1'), ('bad line', '06.txt:1'),
+        ('duplicate box', '07.txt:2'), ('bad line', '08.txt'), ('empty box', '09.txt:1'),
+    ]
+
+
+@pytest.mark.parametrize(
+    ('names', 'words'),
+    [({0: 'car', 5: 'person'}, 'must count 0, 1, 2, ...; there are 0, 5'),
+     ({'a': 'car'}, 'must count'), (['car', 'car'], "'car' (label 1) is there twice"),
+     (['car', None], 'is no name'), ('car', 'list the class names')],
+)
+def test_names_of_yolo_that_do_not_say_which_is_which(tmp_path, names, words):
+    root = yolo(tmp_path, [GOOD_YOLO], {'names': names})
+    with pytest.raises(DatasetError) as error:
+        read_annotations(root)
+    assert words in str(error.value)
+    assert 'data.yaml' in str(error.value)
+
+
+def test_the_number_of_classes_must_fit_the_names(tmp_path):
+    assert found_in(yolo(tmp_path, [GOOD_YOLO], {'nc': 5}))[1] == [('bad line', 'data.yaml')]
+
+
+def test_ids_of_coco_as_texts_and_boxes_from_polygons(tmp_path):
+    def change(document):
+        for row in document['annotations']:
+            row.update(image_id=str(row['image_id']), category_id='1')
+        del document['annotations'][0]['bbox']
+        document['annotations'][0]['segmentation'] = [[10, 10, 40, 10, 40, 40, 10, 40]]
+
+    found = read_annotations(coco(tmp_path, change))
+    assert found.faults == []
+    np.testing.assert_array_equal(found.splits['train'][0].boxes, [[10, 10, 40, 40]])
+
+
+def test_rows_of_coco_that_are_none(tmp_path):
+    def change(document):
+        document['images'] += ['x', None, {'id': 7}, {'id': 0, 'file_name': '01.png'},
+                               {'id': [1], 'file_name': '01.png'}]
+        document['images'][1].update(width=640, height=480)
+        document['annotations'] += [
+            'text', {'id': 9, 'image_id': [0], 'category_id': 1, 'bbox': [1, 1, 5, 5]},
+            {'id': 10, 'image_id': 0, 'category_id': [1], 'bbox': [1, 1, 5, 5]},
+            {'id': 11, 'image_id': 0, 'category_id': 1, 'segmentation': {'counts': 'x'}},
+            {'id': 12, 'image_id': 0, 'category_id': 1, 'bbox': '1 2 3 4'},
+        ]
+
+    boxes, faults = found_in(coco(tmp_path, change))
+    assert boxes == [1, 1, 1, 1]
+    place = 'instances_train.json: '
+    assert faults == [
+        ('wrong size', f'{place}image 1'), ('bad line', f'{place}image number 5'),
+        ('bad line', f'{place}image number 6'), ('bad line', f'{place}image 7'),
+        ('bad line', f'{place}image 0'), ('bad line', f'{place}image number 9'),
+        ('bad line', f'{place}annotation number 5'), ('missing picture', f'{place}annotation 9'),
+        ('unknown class', f'{place}annotation 10'), ('bad line', f'{place}annotation 11'),
+        ('bad line', f'{place}annotation 12'),
+    ]
+
+
+@pytest.mark.parametrize(
+    ('change', 'words'),
+    [(lambda _: b'', 'it is empty'), (lambda _: b'null', 'is not COCO json'),
+     (lambda _: b'[' * 100_000, 'cannot be read'), (lambda _: b'3', 'is not COCO json'),
+     (lambda d: d.update(annotations=None), 'is not COCO json'),
+     (lambda d: d.update(categories=[{'id': 1, 'name': 'a'}] * 2), 'id 1 is there twice'),
+     (lambda d: d.update(categories=[{'id': 'x', 'name': 'a'}]), 'a whole id and a name')],
+)
+def test_json_that_is_not_coco_is_one_line(tmp_path, change, words):
+    with pytest.raises(DatasetError, match=words) as error:
+        read_annotations(coco(tmp_path, change))
+    assert '\n' not in str(error.value)
+
+
+def test_xml_that_no_parser_takes_is_named(tmp_path):
+    (tmp_path / 'Annotations').mkdir()
+    pictures(tmp_path / 'JPEGImages', 6)
+    good = (
+        '<annotation><size><width>640</width><height>480</height></size><object><name>car</name>'
+        '<bndbox><xmin>1</xmin><ymin>1</ymin><xmax>9</xmax><ymax>9</ymax></bndbox></object>'
+        '</annotation>'
+    )
+    laughs = ''.join(f'<!ENTITY l{i + 1} "{f"&l{i};" * 10}">' for i in range(9))
+    files = [
+        good, '', '<?xml version="1.0" encoding="nonsense-8"?><annotation/>',
+        f'<!DOCTYPE l [<!ENTITY l0 "ha">{laughs}]><annotation>&l9;</annotation>',
+    ]
+    for index, text in enumerate(files):
+        (tmp_path / 'Annotations' / f'{index:02}.xml').write_text(text)
+    (tmp_path / 'Annotations' / '04.xml').mkdir()
+    boxes, faults = found_in(tmp_path)
+    assert boxes == [1]
+    assert faults == [
+        ('no labels', '05.png'), ('bad line', '01.xml'), ('bad line', '02.xml'),
+        ('bad line', '03.xml'), ('bad line', '04.xml'), ('wrong size', '00.xml'),
+    ]
+
+
+def test_lists_of_voc_may_have_a_byte_order_mark(tmp_path):
+    (tmp_path / 'Annotations').mkdir()
+    (tmp_path / 'ImageSets' / 'Main').mkdir(parents=True)
+    pictures(tmp_path / 'JPEGImages', 2)
+    box = '<bndbox><xmin>1</xmin><ymin>1</ymin><xmax>9</xmax><ymax>9</ymax></bndbox>'
+    for name in ('00', '01'):
+        (tmp_path / 'Annotations' / f'{name}.xml').write_text(
+            f'<annotation><object><name>car</name>{box}</object></annotation>'
+        )
+    (tmp_path / 'ImageSets' / 'Main' / 'train.txt').write_bytes(b'\xef\xbb\xbf00\r\n01\r\n')
+    assert found_in(tmp_path) == ([1, 1], [])
+
+
+def test_lines_of_visdrone_keep_their_places(tmp_path):
+    folder = tmp_path / 'VisDrone2019-DET-train'
+    lines = ['10,10,30,30,1,4,0,0,', '10,,30,30,1,4,0,0', '10,10,30,30,nan,4,0,0']
+    pictures(folder / 'images', len(lines))
+    (folder / 'annotations').mkdir()
+    for index, line in enumerate(lines):
+        (folder / 'annotations' / f'{index:02}.txt').write_text(line)
+    (folder / 'annotations' / 'alone.txt').write_text(lines[0])
+    assert found_in(tmp_path) == ([1, 0, 0], [
+        ('missing picture', 'alone.txt'), ('bad line', '01.txt:1'), ('bad line', '02.txt:1'),
+    ])
+
+
+def test_corners_of_dota_that_are_no_numbers(tmp_path):
+    line = '10 10 40 10 40 40 10 {} car 0'
+    pictures(tmp_path / 'train' / 'images', 3)
+    (tmp_path / 'train' / 'labelTxt').mkdir(parents=True)
+    for index, last in enumerate(('40', 'nan', 'inf')):
+        text = '\N{BYTE ORDER MARK}imagesource:x\ngsd:1\n' + line.format(last)
+        (tmp_path / 'train' / 'labelTxt' / f'{index:02}.txt').write_text(text, 'utf-8')
+    boxes, faults = found_in(tmp_path)
+    assert boxes == [1, 0, 0]
+    assert faults == [('empty box', '01.txt:3'), ('empty box', '02.txt:3')]
