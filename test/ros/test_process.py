@@ -17,6 +17,7 @@ from node_driver import NodeProcess
 from rclpy.lifecycle import TransitionCallbackReturn
 from rclpy.parameter import Parameter
 
+from uav_prune_perception.ros import process
 from uav_prune_perception.ros.perception_node import PerceptionNode
 from uav_prune_perception.ros.process import with_log_files_or_without
 
@@ -56,9 +57,9 @@ def test_a_wrong_command_line_is_said_in_words():
         subprocess.Popen([*command, *arguments], stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
         for arguments, _, _ in cases
     ]
-    for process, (_, code, words) in zip(processes, cases, strict=True):
-        said = process.communicate(timeout=100)[0].decode()
-        assert process.returncode == code
+    for child, (_, code, words) in zip(processes, cases, strict=True):
+        said = child.communicate(timeout=100)[0].decode()
+        assert child.returncode == code
         assert words in said
         assert '/project/' not in said
         assert 'Traceback' not in said
@@ -79,6 +80,36 @@ def test_without_a_place_for_log_files_it_starts_all_the_same(dds, tmp_path, mon
     first, second = node.output().splitlines()
     assert '/proc/nowhere cannot be written' in first
     assert 'astrology' in second
+
+
+class PlayedExecutor:
+    """Every turn is a fault, or only those that are not good ones."""
+
+    def __init__(self, stop: threading.Event, turns: int, good_every: int = 0) -> None:
+        self.stop, self.turns, self.good_every, self.turn = stop, turns, good_every, 0
+
+    def spin_once(self, timeout_sec: float) -> None:
+        self.turn += 1
+        if self.turn >= self.turns:
+            self.stop.set()
+        if not self.good_every or self.turn % self.good_every:
+            raise ValueError(f'played {self.turn}')
+
+
+@pytest.mark.parametrize(('good_every', 'gives_up'), [(0, True), (20, False)])
+def test_a_stream_of_bad_messages_ends_no_flight_but_a_broken_executor_does(
+    good_every, gives_up, monkeypatch
+):
+    monkeypatch.setattr(process, 'GIVE_UP_S', 0.5)
+    monkeypatch.setattr(process.traceback, 'print_exc', lambda: None)
+    lines: list[str] = []
+    monkeypatch.setattr(process._log, 'error', lines.append)
+    stop = threading.Event()
+    spinner = process._Spinner(PlayedExecutor(stop, 5000 if gives_up else 1500, good_every), stop)
+    spinner.run()
+    assert spinner.failed == gives_up
+    assert stop.is_set()
+    assert 0 < len(lines) <= 10
 
 
 def test_configuring_again_and_again_leaves_nothing_behind(dds, ladder):

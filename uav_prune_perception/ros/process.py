@@ -10,6 +10,7 @@ import re
 import signal
 import sys
 import threading
+import time
 import traceback
 from collections.abc import Callable
 from pathlib import Path
@@ -24,6 +25,8 @@ from rclpy.node import Node
 from rclpy.signals import SignalHandlerOptions
 from rclpy.utilities import remove_ros_args
 
+from ..onboard.fault_log import FaultLog
+
 # glibc's mallopt parameters (malloc.h).
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3
 
@@ -37,7 +40,10 @@ Parameters: config/perception.yaml, or "ros2 param describe /perception NAME".""
 _log = rclpy.logging.get_logger('perception_node')
 
 LOOK_S = 0.5  # how often the end is looked for besides waiting for it
-MOST_FAULTS = 10  # of the executor in a row; then nothing is to be hoped for from it
+# So many faults of the executor in a row, and for so long: then nothing is to be hoped for from
+# it. Bad messages may come faster than anything good happens in between, which diagnostics do.
+MOST_FAULTS, GIVE_UP_S = 10, 20.0
+PAUSE_S = 0.001  # after each, so that a broken executor does not take a core from the flight
 
 
 def keep_image_memory() -> None:
@@ -151,16 +157,18 @@ class _Spinner(threading.Thread):
 
     It ends between two callbacks: shutting an executor down from outside takes away what the
     callback in work may be about to use. What is raised in rclpy's own callbacks (a request to set
-    a parameter of type 77 does) is logged and costs that request its answer, not the flight.
+    a parameter of type 77 does, or a negative time on /clock) is logged and costs that request its
+    answer, not the flight.
     """
 
     def __init__(self, executor: SingleThreadedExecutor, stop: threading.Event) -> None:
         super().__init__(name='executor', daemon=True)
         self._executor, self._stop_event = executor, stop
+        self._log = FaultLog()
         self.failed = False
 
     def run(self) -> None:
-        faults = 0
+        faults, first_s = 0, 0.0
         try:
             while not self._stop_event.is_set():
                 try:
@@ -168,14 +176,21 @@ class _Spinner(threading.Thread):
                 except ExternalShutdownException:
                     return
                 except Exception as error:
+                    first_s = first_s if faults else time.monotonic()
                     faults += 1
-                    if faults >= MOST_FAULTS:
+                    if faults >= MOST_FAULTS and time.monotonic() - first_s >= GIVE_UP_S:
                         traceback.print_exc()
                         self.failed = True
                         return
-                    _log.error(f'a request goes unanswered, the flight goes on: {error!r}')
-                    _log.debug(traceback.format_exc())
+                    self._say(error)
+                    self._stop_event.wait(PAUSE_S)
                 else:
                     faults = 0
         finally:
             self._stop_event.set()
+
+    def _say(self, error: Exception) -> None:
+        line = self._log.line(f'a request goes unanswered, the flight goes on: {error!r}')
+        if line:
+            _log.error(line)
+        _log.debug(traceback.format_exc())

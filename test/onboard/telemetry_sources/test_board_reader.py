@@ -70,6 +70,14 @@ def test_power_is_smoothed_and_a_gap_is_a_gap(tmp_path):
     assert reader.read(1.2).power_w == pytest.approx(4.96)  # no memory across the gap
 
 
+@pytest.mark.parametrize('garbage', ['-99999999', '99999999', '9' * 400])
+def test_a_power_that_no_computer_has_is_no_reading(tmp_path, garbage):
+    reader = BoardReader(fake_boards.orin_nano(tmp_path), run=silent, smoothing_s=0.0)
+    assert reader.read(0.0).power_w > 0
+    (tmp_path / RAIL).write_text(garbage)
+    assert math.isnan(reader.read(0.1).power_w)
+
+
 def test_driver_that_comes_up_late(tmp_path):
     reader = BoardReader(tmp_path, run=silent)
     assert math.isnan(reader.read(0.0).power_w)

@@ -24,6 +24,7 @@ from .thermal import ThermalZones
 SLOW_S = 1.0  # temperature, load and firmware flags do not change faster
 PROBE_S = 5.0  # drivers may come up after us
 POWER_TIME_CONSTANT_S = 0.5
+LEAST_W, MOST_W = -1.0, 2000.0  # of a computer on a drone; a sensor's zero may be a little off
 
 log = logging.getLogger(__name__)
 T = TypeVar('T')
@@ -96,7 +97,7 @@ class BoardReader:
         power = self._power
         watts = self._try('power', power.power_w, math.nan) if power else self._pi_power_w
         return BoardState(
-            power_w=self._smoother.add(watts, now_s),
+            power_w=self._smoother.add(_plausible(watts), now_s),
             temperature_c=self._temperature_c,
             load=self._load,
             received_s=now_s,
@@ -140,3 +141,7 @@ class BoardReader:
                 log.warning('telemetry: %s: %s', name, text)
             self.failures[name] = text
             return otherwise
+
+
+def _plausible(watts: float) -> float:
+    return watts if LEAST_W <= watts <= MOST_W else math.nan
