@@ -179,8 +179,16 @@ def _node(context: LaunchContext) -> list[LaunchDescriptionEntity]:
 
 def _cameras(text: str) -> dict[str, str]:
     """Name to topic ('' = not remapped) of ``name=topic,name``."""
-    pairs = (item.strip().partition('=') for item in text.split(',') if item.strip())
-    return {name.strip(): topic.strip() for name, _, topic in pairs}
+    found: dict[str, str] = {}
+    for item in text.split(','):
+        name, _, topic = (part.strip() for part in item.partition('='))
+        if name in found:
+            raise RuntimeError(f'cameras: "{name}" is named twice in "{text}"')
+        if name:
+            found[name] = topic
+        elif topic:
+            raise RuntimeError(f'cameras: {topic} has no name in "{text}"; write name={topic}')
+    return found
 
 
 def _change_state(node: LifecycleNode, transition: int) -> EmitEvent:
