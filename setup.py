@@ -40,6 +40,7 @@ setup(
     data_files=[
         ('share/ament_index/resource_index/packages', [f'resource/{PACKAGE}']),
         (SHARE, ['package.xml']),
+        (f'{SHARE}/hook', glob('resource/hook/*')),  # of colcon.pkg: uav-prune on the PATH
         (f'{SHARE}/launch', glob('launch/*.launch.py')),
         (f'{SHARE}/config', glob('config/*.*')),
         (f'{SHARE}/config/recipes', glob('config/recipes/*.yaml')),
