@@ -9,6 +9,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import cv2
+import numpy as np
 import pytest
 from tiny_ladder import make_detection_ladder
 
@@ -20,7 +22,8 @@ WITHOUT_THE_WORKSTATION = """
 import sys
 class Absent:
     def find_spec(self, name, path=None, target=None):
-        if name.split('.')[0] in {'torch', 'rich', 'pydantic', 'matplotlib', 'onnx', 'rclpy'}:
+        if name.split('.')[0] in {'torch', 'rich', 'pydantic', 'matplotlib', 'onnx', 'rclpy',
+                                  'rosbags', 'psutil', 'safetensors'}:
             raise ModuleNotFoundError(f'No module named {name}', name=name)
 sys.meta_path.insert(0, Absent())
 from uav_prune_perception.cli.main import main
@@ -55,6 +58,29 @@ def test_profile_on_a_drone_writes_into_the_ladder(tmp_path: Path) -> None:
     profile = level.profiles[device_name()]
     assert profile.n == 10
     assert f'{profile.latency_ms_p50:.2f}' in done.stdout
+
+
+def test_what_the_quick_start_asks_of_a_drone_works_without_the_workstation(
+    tmp_path: Path,
+) -> None:
+    ladder = make_detection_ladder(tmp_path / 'ladder', 2, 64, 64)
+    pictures = tmp_path / 'pictures'
+    pictures.mkdir()
+    cv2.imwrite(str(pictures / '0.png'), np.zeros((64, 64, 3), np.uint8))
+    commands = {
+        ('inspect', str(ladder.folder)): (0, '50.0 %'),
+        ('replay', str(ladder.folder), '--source', str(pictures)): (0, '1 pictures of'),
+        ('doctor',): ((0, 1), 'a real inference was right'),
+        ('prune', 'recipe.yaml', '-o', 'x'): (1, "pip install 'uav_prune_perception[offline]'"),
+    }
+    for arguments, (codes, words) in commands.items():
+        done = subprocess.run(
+            [sys.executable, '-c', WITHOUT_THE_WORKSTATION, *arguments],
+            capture_output=True, text=True, check=False,
+        )
+        said = done.stdout + done.stderr
+        assert done.returncode in (codes if isinstance(codes, tuple) else (codes,)), said
+        assert words in said
 
 
 def test_profile_as_json_and_without_writing(

@@ -7,15 +7,13 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import json
-
-from rich.console import Console
-from rich.markup import escape
+import sys
 
 from .machine_checks import Check, check_machine
 
-MARKS = {
-    'ok': '[green]ok  [/green]', 'missing': '[yellow]--  [/yellow]', 'broken': '[red]BAD [/red]'
-}
+MARKS = {'ok': 'ok ', 'missing': '-- ', 'broken': 'BAD'}
+COLORS = {'ok': '32', 'missing': '33', 'broken': '31'}  # of a terminal: green, yellow, red
+BOLD, DIM = '1', '2'
 
 
 def run_doctor(options: argparse.Namespace) -> int:
@@ -29,15 +27,20 @@ def run_doctor(options: argparse.Namespace) -> int:
 
 
 def _print(checks: list[Check]) -> None:
-    console = Console(highlight=False, soft_wrap=True)
     part = ''
     for check in checks:
         if check.part != part:
             part = check.part
-            console.print(f'[bold]{escape(part)}[/bold]')
-        console.print(f'  {MARKS[check.state]}{escape(check.name):22} {escape(check.found)}')
+            print(_styled(part, BOLD))
+        mark = _styled(MARKS[check.state], COLORS[check.state])
+        print(f'  {mark} {check.name:22} {check.found}')
         if check.mend:
-            console.print(f'      {escape(check.mend)}', style='dim')
+            print(_styled(f'      {check.mend}', DIM))
     broken = sum(check.state == 'broken' for check in checks)
     missing = sum(check.state == 'missing' for check in checks)
-    console.print(f'{len(checks)} checked: {broken} broken, {missing} not there')
+    print(f'{len(checks)} checked: {broken} broken, {missing} not there')
+
+
+def _styled(text: str, style: str) -> str:
+    """For a terminal; a drone has no library for that."""
+    return f'\x1b[{style}m{text}\x1b[0m' if sys.stdout.isatty() else text

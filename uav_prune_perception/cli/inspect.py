@@ -7,14 +7,8 @@ from __future__ import annotations
 import argparse
 import json
 
-from rich.console import Console
-from rich.markup import escape
-from rich.table import Table
-
 from uav_prune_perception.ladder import BoxesScores, Ladder, Level, open_ladder, reseal
 from uav_prune_perception.ladder.document import to_document
-
-PIPE_WIDTH = 160
 
 
 def run_inspect(options: argparse.Namespace) -> int:
@@ -27,51 +21,45 @@ def run_inspect(options: argparse.Namespace) -> int:
     if options.json:
         print(json.dumps(to_document(ladder), indent=1, ensure_ascii=False))
         return 0
-    console = Console(highlight=False)
-    if not console.is_terminal:
-        console = Console(highlight=False, width=PIPE_WIDTH)
-    print_ladder(ladder, console)
+    print_ladder(ladder)
     return 0
 
 
-def print_ladder(ladder: Ladder, console: Console) -> None:
+def print_ladder(ladder: Ladder) -> None:
     """Head, table of levels, devices, provenance."""
     size = f'{ladder.input.width}x{ladder.input.height} {ladder.input.color}'
-    console.print(
-        f'[bold]{escape(ladder.name)}[/bold]: {ladder.task}, input {size} '
-        f'({ladder.input.resize}), classes: {escape(", ".join(ladder.classes[:12]))}'
+    print(
+        f'{ladder.name}: {ladder.task}, input {size} '
+        f'({ladder.input.resize}), classes: {", ".join(ladder.classes[:12])}'
         + (f' and {len(ladder.classes) - 12} more' if len(ladder.classes) > 12 else '')
     )
     if isinstance(ladder.decode, BoxesScores):
-        console.print(
+        print(
             f'boxes {ladder.decode.box_format}, score >= {ladder.decode.score_threshold:g}, '
             f'NMS IoU {ladder.decode.iou_threshold:g}'
             + ''.join(
-                f', {escape(name)} >= {value:g}'
+                f', {name} >= {value:g}'
                 for name, value in (ladder.decode.class_thresholds or {}).items()
             )
         )
     devices = list(dict.fromkeys(name for level in ladder.levels for name in level.profiles))
-    console.print(_table(ladder, devices))
+    _print_table(ladder, devices)
     for number, device in enumerate(devices, 1):
         profile = next(
             level.profiles[device] for level in ladder.levels if device in level.profiles
         )
-        console.print(
-            f'\\[{number}] {escape(device)}: {escape(profile.engine)}, ms, n = {profile.n}'
-        )
-    _print_provenance(ladder, console)
+        print(f'[{number}] {device}: {profile.engine}, ms, n = {profile.n}')
+    _print_provenance(ladder)
 
 
-def _table(ladder: Ladder, devices: list[str]) -> Table:
-    table = Table(box=None, pad_edge=False, header_style='bold')
-    for column in ('level', 'kept MACs', 'MACs', 'params', 'model', 'accuracy'):
-        table.add_column(column, justify='left' if column == 'level' else 'right')
-    for number in range(1, len(devices) + 1):
-        table.add_column(f'\\[{number}] p50 / p95 / p99', justify='right')
-    for level in ladder.levels:
-        table.add_row(*_row(level, devices))
-    return table
+def _print_table(ladder: Ladder, devices: list[str]) -> None:
+    head = ['level', 'kept MACs', 'MACs', 'params', 'model', 'accuracy']
+    head += [f'[{number}] p50 / p95 / p99' for number in range(1, len(devices) + 1)]
+    rows = [head, *(_row(level, devices) for level in ladder.levels)]
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    for first, *others in rows:
+        cells = zip(others, widths[1:], strict=True)
+        print('  '.join([first.ljust(widths[0]), *(cell.rjust(width) for cell, width in cells)]))
 
 
 def _row(level: Level, devices: list[str]) -> list[str]:
@@ -82,7 +70,7 @@ def _row(level: Level, devices: list[str]) -> list[str]:
         f'{level.macs / 1e6:.2f} M',
         f'{level.params / 1e3:.1f} k',
         f'{level.files["model.onnx"].bytes / 1024:.0f} KiB',
-        f'{accuracy.metric} {accuracy.value:.4f} ({escape(accuracy.split)}, n = {accuracy.n})',
+        f'{accuracy.metric} {accuracy.value:.4f} ({accuracy.split}, n = {accuracy.n})',
     ]
     for device in devices:
         profile = level.profiles.get(device)
@@ -95,16 +83,13 @@ def _row(level: Level, devices: list[str]) -> list[str]:
     return cells
 
 
-def _print_provenance(ladder: Ladder, console: Console) -> None:
+def _print_provenance(ladder: Ladder) -> None:
     facts = ladder.provenance
     packages = ', '.join(f'{name} {version}' for name, version in facts['packages'].items())
-    console.print(
-        escape(
-            f'made {facts["created"]} by method {facts["method"]}, seed {facts["seed"]}, '
-            f'recipe {facts["recipe"].get("name", "not named")}, '
-            f'data sha256 {facts["data_sha256"][:12]}'
-        ),
-        style='dim',
+    print(
+        f'made {facts["created"]} by method {facts["method"]}, seed {facts["seed"]}, '
+        f'recipe {facts["recipe"].get("name", "not named")}, '
+        f'data sha256 {facts["data_sha256"][:12]}'
     )
     if packages:
-        console.print(escape(f'with {packages}'), style='dim')
+        print(f'with {packages}')

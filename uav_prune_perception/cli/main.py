@@ -81,6 +81,11 @@ def explain(error: BaseException) -> tuple[int, str]:
             'out of memory; lower train.batch_size or the size of the input. What was finished '
             'is kept'
         )
+    if isinstance(error, ModuleNotFoundError) and error.name:
+        return FAILURE, (
+            f'this needs the Python package {error.name.split(".")[0]}, which is not here; the '
+            "workstation half brings it: pip install 'uav_prune_perception[offline]'"
+        )
     kind = type(error).__name__
     return FAILURE, f'unexpected {kind}: {text[:300]} (--debug shows where)'
 

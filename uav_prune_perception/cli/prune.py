@@ -11,7 +11,7 @@ from rich.console import Console
 from uav_prune_perception.ladder.writer import check_target
 from uav_prune_perception.methods.recipe import load_recipe
 
-from .inspect import PIPE_WIDTH, print_ladder
+from .inspect import print_ladder
 from .progress import reporter
 
 
@@ -38,10 +38,8 @@ def run_prune(options: argparse.Namespace) -> int:
         )
     if not ranks.first:
         return 0
-    if not console.is_terminal:
-        console = Console(highlight=False, width=PIPE_WIDTH)
-    print_ladder(ladder, console)
-    console.print(f'ladder: {ladder.folder}', markup=False, soft_wrap=True)
+    print_ladder(ladder)
+    print(f'ladder: {ladder.folder}')
     for path in write_reports(ladder):
-        console.print(f'report: {path}', markup=False, soft_wrap=True)
+        print(f'report: {path}')
     return 0

@@ -8,9 +8,9 @@ import argparse
 import contextlib
 import dataclasses
 import json
+import sys
 from pathlib import Path
-
-from rich.console import Console
+from typing import Any
 
 from uav_prune_perception.ladder import Ladder, open_ladder
 from uav_prune_perception.onboard.decode import Decoder
@@ -18,13 +18,10 @@ from uav_prune_perception.onboard.options import PipelineOptions, class_threshol
 from uav_prune_perception.onboard.policy.base import Policy
 from uav_prune_perception.onboard.policy.registry import DEFAULT, make_policy
 from uav_prune_perception.onboard.tiles import Tiling
-from uav_prune_perception.replay.bag_sink import BagSink
 from uav_prune_perception.replay.player import Replayed, ReplayError, Sink, replay
 from uav_prune_perception.replay.source import DEFAULT_HZ, open_source
 from uav_prune_perception.replay.telemetry_file import WithTelemetry
 from uav_prune_perception.replay.video_sink import VideoSink
-
-from .progress import LiveReporter
 
 
 def run_replay(options: argparse.Namespace) -> int:
@@ -40,14 +37,15 @@ def run_replay(options: argparse.Namespace) -> int:
             hz = options.hz or DEFAULT_HZ
             sinks.append(stack.enter_context(VideoSink(options.video, ladder.classes, hz)))
         if options.bag is not None:
+            from uav_prune_perception.replay.bag_sink import BagSink  # rosbags: a workstation's
+
             detection = ladder.task == 'detection'
             sinks.append(
                 stack.enter_context(BagSink(options.bag, ladder.classes, detection=detection))
             )
-        console = Console(stderr=True)
+        bar = stack.enter_context(_bar())
         step = None
-        if console.is_terminal:
-            bar = stack.enter_context(LiveReporter(console))
+        if bar is not None:
             bar.phase(f'replaying {source.name}', options.limit or source.frames or 1)
             step = bar.step
         done = replay(
@@ -56,6 +54,19 @@ def run_replay(options: argparse.Namespace) -> int:
         )
     _print(done, ladder, options)
     return 0
+
+
+def _bar() -> Any:
+    """A progress bar to be entered; of None where there is no terminal, or no rich (a drone)."""
+    if not sys.stderr.isatty():
+        return contextlib.nullcontext()
+    try:
+        from rich.console import Console
+
+        from .progress import LiveReporter
+    except ModuleNotFoundError:
+        return contextlib.nullcontext()
+    return LiveReporter(Console(stderr=True))
 
 
 def _settings(options: argparse.Namespace, ladder: Ladder) -> PipelineOptions:
