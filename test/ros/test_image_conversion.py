@@ -66,6 +66,35 @@ def test_sixteen_bit_of_either_endianness(endian):
     np.testing.assert_array_equal(frame.image, np.arange(70).reshape(7, 10) * 900 // 256)
 
 
+RED, GREEN, BLUE = 200, 100, 50
+ONE_COLOR = {'r': RED, 'g': GREEN, 'b': BLUE}
+
+
+@pytest.mark.parametrize('pattern', ['rggb', 'bggr', 'gbrg', 'grbg'])
+def test_bayer_mosaics_are_read_as_ros_names_them(pattern):
+    tile = np.array([ONE_COLOR[letter] for letter in pattern], np.uint8).reshape(2, 2)
+    message = image_message(np.tile(tile, (4, 5)), f'bayer_{pattern}8')
+    frame = frame_from_image(message).unpacked()
+    assert frame.color == 'bgr'
+    np.testing.assert_array_equal(frame.image, np.full((8, 10, 3), (BLUE, GREEN, RED)))
+
+
+@pytest.mark.parametrize(('encoding', 'pair'), [
+    ('yuv422', 'uyvy'), ('uyvy', 'uyvy'), ('yuv422_yuy2', 'yuyv'), ('yuyv', 'yuyv'),
+])
+def test_yuv_pictures_with_padded_rows(encoding, pair):
+    y = 16 + 0.257 * RED + 0.504 * GREEN + 0.098 * BLUE  # BT.601
+    u = 128 - 0.148 * RED - 0.291 * GREEN + 0.439 * BLUE
+    v = 128 + 0.439 * RED - 0.368 * GREEN - 0.071 * BLUE
+    two_pixels = [round({'y': y, 'u': u, 'v': v}[letter]) for letter in pair]
+    padded = np.zeros((4, 20), np.uint8)
+    padded[:, :16] = np.tile(np.array(two_pixels, np.uint8), (4, 4))
+    message = image_message(padded, encoding, width=8)
+    image = frame_from_image(message).unpacked().image
+    assert image.shape == (4, 8, 3)
+    assert np.abs(image.astype(int) - (BLUE, GREEN, RED)).max() <= 3
+
+
 def test_percentile_stretch_uses_the_scene_s_own_range():
     thermal = np.linspace(29_000, 31_000, 100 * 120).reshape(100, 120).astype(np.uint16)
     thermal[0, 0] = 65535  # one hot pixel must not darken the rest
@@ -100,6 +129,9 @@ def test_stamp_source_and_header_go_with_the_frame():
         ({'height': 2**32 - 1, 'step': 2**32 - 1}, 'longer than 16384'),
         ({'encoding': ''}, "encoding ''"),
         ({'encoding': 'rgba8'}, 'need 40'),
+        ({'encoding': 'yuv422', 'width': 9}, '9 x 7: no yuv422 picture'),
+        ({'encoding': 'bayer_rggb8', 'width': 3}, '3 x 7: no bayer_rggb8 picture'),
+        ({'encoding': 'yuyv', 'step': 19}, 'step is 19, 10 pixels of yuyv need 20'),
     ],
 )
 def test_garbage_says_what_is_wrong(fields, reason, monkeypatch):
@@ -109,9 +141,9 @@ def test_garbage_says_what_is_wrong(fields, reason, monkeypatch):
 
 
 def test_other_encodings_go_through_cv_bridge_where_it_is_installed(monkeypatch):
-    message = image_message(PICTURE, 'bayer_rggb8')
+    message = image_message(PICTURE, 'nv21')
     monkeypatch.setattr(image_conversion, 'CvBridge', None)
-    with pytest.raises(ImageError, match=r'bayer_rggb8.*with cv_bridge'):
+    with pytest.raises(ImageError, match=r'nv21.*with cv_bridge'):
         frame_from_image(message)
 
     class Bridge:  # stands for cv_bridge, which PyPI does not have

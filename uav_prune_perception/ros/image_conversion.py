@@ -50,6 +50,14 @@ PLAIN = {
     'mono16': Encoding(1, np.uint16, 'gray'),
     '16UC1': Encoding(1, np.uint16, 'gray'),
 }
+# What cameras deliver to save bandwidth: bytes of a pixel, and how OpenCV makes it BGR. OpenCV
+# names a mosaic after its second row's second and third pixel, ROS after the first four.
+MOSAIC = {
+    'bayer_rggb8': (1, cv2.COLOR_BayerBG2BGR), 'bayer_bggr8': (1, cv2.COLOR_BayerRG2BGR),
+    'bayer_gbrg8': (1, cv2.COLOR_BayerGR2BGR), 'bayer_grbg8': (1, cv2.COLOR_BayerGB2BGR),
+    'yuv422': (2, cv2.COLOR_YUV2BGR_UYVY), 'uyvy': (2, cv2.COLOR_YUV2BGR_UYVY),
+    'yuv422_yuy2': (2, cv2.COLOR_YUV2BGR_YUY2), 'yuyv': (2, cv2.COLOR_YUV2BGR_YUY2),
+}
 Depth16 = Literal['percentile', 'high_byte']
 PERCENTILES = (1.0, 99.0)
 PERCENTILE_SAMPLES = 20_000
@@ -85,30 +93,29 @@ def frame_from_image(
             f'{step * height}'
         )
     encoding = PLAIN.get(message.encoding)
+    if message.encoding in MOSAIC:
+        return _frame(message, camera, unpack=_mosaic(message))
     if encoding is None:
         if CvBridge is None:
             raise ImageError(
-                f'encoding {message.encoding!r:.40} is not one of {", ".join(PLAIN)}; with '
+                f'encoding {message.encoding!r:.40} is not one of '
+                f'{", ".join((*PLAIN, *MOSAIC))}; with '
                 'cv_bridge installed more would be possible'
             )
         return _frame(message, camera, unpack=lambda: (_through_cv_bridge(message), 'bgr'))
     row = width * encoding.channels * np.dtype(encoding.dtype).itemsize
-    if step < row:
-        raise ImageError(
-            f'image step is {step}, {width} pixels of {message.encoding} need {row} bytes'
-        )
-    data = np.frombuffer(message.data, np.uint8, count=step * height).reshape(height, step)
+    data = _rows(message, row)
     if encoding.dtype is np.uint16:
         word = _word(message.is_bigendian)
 
         def unpack() -> tuple[np.ndarray, FrameColor]:
-            return to_8_bit(np.ascontiguousarray(data[:, :row]).view(word), depth16), 'gray'
+            return to_8_bit(np.ascontiguousarray(data).view(word), depth16), 'gray'
 
         return _frame(message, camera, unpack=unpack)
     if encoding.channels == 1:
-        return _frame(message, camera, data[:, :width], 'gray')
+        return _frame(message, camera, data, 'gray')
     # Three of four channels of an alpha picture are a view, too.
-    pixels = data[:, :row].reshape(height, width, encoding.channels)
+    pixels = data.reshape(height, width, encoding.channels)
     return _frame(message, camera, pixels[:, :, :3], encoding.color)
 
 
@@ -165,6 +172,28 @@ def to_8_bit(image: np.ndarray, rule: Depth16 = 'percentile') -> np.ndarray:
 
 def _word(is_bigendian: int) -> np.dtype:
     return np.dtype('>u2' if is_bigendian else '<u2')
+
+
+def _rows(message: Any, row: int) -> np.ndarray:
+    """The first ``row`` bytes of every row, a view [height, row]. Raises ImageError."""
+    height, step = message.height, message.step
+    if step < row:
+        raise ImageError(
+            f'image step is {step}, {message.width} pixels of {message.encoding} need {row} bytes'
+        )
+    data = np.frombuffer(message.data, np.uint8, count=step * height).reshape(height, step)
+    return data[:, :row]
+
+
+def _mosaic(message: Any) -> Unpack:
+    """Makes BGR of a Bayer or YUV 4:2:2 picture."""
+    size, code = MOSAIC[message.encoding]
+    width, height = message.width, message.height
+    if width % 2 if size == 2 else min(width, height) < 4:
+        raise ImageError(f'image is {width} x {height}: no {message.encoding} picture has that')
+    rows = _rows(message, width * size)
+    pixels = rows if size == 1 else rows.reshape(height, width, size)
+    return lambda: (cv2.cvtColor(pixels, code), 'bgr')
 
 
 def _through_cv_bridge(message: Any) -> np.ndarray:
