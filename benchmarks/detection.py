@@ -24,7 +24,7 @@ from detection_tables import plot, tables
 from methods_settings import Contender, about, runnable
 from resumable import arguments, conduct, finish_runs, given, machine, measured_row
 
-FIRST = 8  # contenders of the first round
+FIRST = 9  # contenders of the first round
 
 
 @dataclasses.dataclass(frozen=True)

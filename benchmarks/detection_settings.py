@@ -107,6 +107,8 @@ CONTENDERS = (
     Contender('L1RR, protected', 'ours', 'l1rr', {**SPARSE, 'protect': 'small_objects'},
               parts={'sparse': 1 / 6}, prune={'reconstruct': True},
               note=f'{SIXTH}; small and rare objects protected in the attention loss'),
+    Contender('L1RR, distilled', 'method', 'l1rr', SPARSE, parts={'sparse': 1 / 6}, distil=True,
+              prune={'reconstruct': True}, note=f'{SIXTH}; with our distillation'),
     Contender('recommended', 'ours', 'elimination', allocation='inner', distil=True,
               prune={'reconstruct': True, 'round_to': 'auto'},
               note=f'{TAUGHT}; widths as by default'),
