@@ -48,8 +48,17 @@ def test_boxes_scale_with_the_picture_and_dont_care_becomes_ignore(folder):
     assert len(data.split('val')) == 3
 
 
+def test_networks_for_colour_get_grey_three_times_over(folder):
+    images = hit_uav(folder, width=32, height=24, channels=3).split('val').images
+    grey = hit_uav(folder, width=32, height=24).split('val').images
+    np.testing.assert_array_equal(images, np.concatenate([grey] * 3, axis=3))
+    with pytest.raises(DatasetError, match=r'data\.channels: must be 1 or 3'):
+        hit_uav(folder, channels=2)
+
+
 def test_the_digest_follows_the_files(folder):
     before = hit_uav(folder).sha256
+    assert hit_uav(folder, channels=3).sha256 != before
     pack(folder, 'val', count=2)
     assert hit_uav(folder).sha256 != before
 

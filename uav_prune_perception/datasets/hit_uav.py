@@ -8,6 +8,7 @@ blob for each picture, and boxes as rows of class, x, y, width, height in pixels
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import io
 from pathlib import Path
@@ -27,21 +28,25 @@ def hit_uav(
     *,
     width: int = 640,
     height: int = 512,
+    channels: int = 1,
     train_limit: int | None = None,
     eval_limit: int | None = None,
 ) -> DetectionSet:
-    """The set with grey pictures uint8 [N, height, width, 1]; DontCare boxes become ignore.
+    """The set: grey pictures uint8 [N, height, width, channels]; DontCare boxes become ignore.
 
     Args:
         root: folder with ``hit_uav_{train,val,test}.npz``.
         width: pictures are stretched to this (640 is the original).
         height: pictures are stretched to this (512 is the original).
+        channels: 3 gives grey three times over, for networks that were trained on colour.
         train_limit: use only so many training pictures, spread evenly over the set.
         eval_limit: the same for val and test.
 
     Raises:
         DatasetError: a file is missing or damaged.
     """
+    if channels not in (1, 3):
+        raise DatasetError(f'data.channels: must be 1 or 3, not {channels!r}')
     folder = Path(root).expanduser()
     files = {name: folder / f'hit_uav_{name}.npz' for name in SPLITS}
     for path in files.values():
@@ -50,12 +55,16 @@ def hit_uav(
     limits: dict[SplitName, int | None] = {
         'train': train_limit, 'val': eval_limit, 'test': eval_limit
     }
-    value = hashlib.sha256(repr((width, height, train_limit, eval_limit)).encode())
+    decides = (width, height, train_limit, eval_limit)
+    value = hashlib.sha256(repr(decides if channels == 1 else (*decides, channels)).encode())
     for path in files.values():
         value.update(path.read_bytes())
 
     def load(name: SplitName) -> DetectionSplit:
-        return read_split(files[name], (width, height), limits[name])
+        split = read_split(files[name], (width, height), limits[name])
+        if channels == 1:
+            return split
+        return dataclasses.replace(split, images=split.images.repeat(channels, axis=3))
 
     return DetectionSet(_classes(files['train']), load, value.hexdigest())
 

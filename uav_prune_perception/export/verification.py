@@ -21,6 +21,7 @@ from .onnx_export import ExportError
 # Rows whose largest value is below this are compared on this scale: a class that no picture
 # shows has scores of 1e-6, of which any relative error is noise.
 SMALLEST_SCALE = 0.05
+NOT_FINITE = '; clamp what its decoding exponentiates, or train longer'
 
 
 @dataclass(frozen=True)
@@ -75,7 +76,8 @@ def verify_onnx(
             try:
                 got = engine.infer(array)[engine.output_names[0]]
             except EngineError as error:
-                raise ExportError(str(error)) from None
+                mend = NOT_FINITE if 'not finite' in str(error) else ''
+                raise ExportError(f'{error}{mend}') from None
             worst = max(worst, _difference(got, wanted, Path(path)))
             count += 1
     finally:
@@ -94,7 +96,9 @@ def _difference(got: NDArray[np.float32], wanted: NDArray[np.float32], path: Pat
     if got.shape != wanted.shape:
         raise ExportError(f'{path}: gives {got.shape}, the torch network {wanted.shape}')
     if not np.isfinite(wanted).all():
-        raise ExportError(f'{path}: the torch network gives numbers that are not finite')
+        raise ExportError(
+            f'{path}: the torch network gives numbers that are not finite{NOT_FINITE}'
+        )
     rows = wanted.reshape(wanted.shape[1], -1) if wanted.ndim > 2 else wanted.reshape(1, -1)
     scale = np.maximum(np.abs(rows).max(axis=1), SMALLEST_SCALE)
     error = np.abs(got.reshape(rows.shape) - rows).max(axis=1) / scale

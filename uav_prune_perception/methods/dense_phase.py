@@ -63,6 +63,8 @@ def check_fit(stages: Stages, model: nn.Module) -> None:
             _check_distillation(recipe, model)
         return
     wanted = f'[1, {rows}, candidates]' if detection else f'[1, {rows}]'
+    if not found and example.shape[1] == 1:
+        reason += '; the pictures are grey: let it take 1 channel, or set data.channels: 3'
     raise RecipeError(
         f'{recipe.place(("network",))}: network {recipe.network.name} does not fit '
         f'the {task.kind} data: for pictures {list(example.shape)} it gives '
