@@ -32,6 +32,9 @@ class Reference:
 
 REFERENCES = {
     'aerial detector 320x256': Reference('aerial_detector', {}, (256, 320)),
+    'YOLOv5n 256x192': Reference('yolov5', {'size': 'n'}, (192, 256)),
+    'YOLO n 320x320': Reference('yolo', {'size': 'n'}, (320, 320)),
+    'SSD300, width 0.25': Reference('ssd300', {'norm': True, 'width': 0.25}, (300, 300)),
     'ResNet-18 224x224': Reference('resnet18', {'small_stem': False}, (224, 224)),
     'ResNet-20 32x32': Reference('resnet_cifar', {'depth': 20}, (32, 32)),
     'VGG-16 32x32': Reference('vgg_bn', {'depth': 16}, (32, 32)),
