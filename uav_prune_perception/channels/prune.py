@@ -89,7 +89,7 @@ def prune(  # noqa: PLR0917 (issue 3 fixes this order)
         ratio: share of channels removed in each group, 0 <= ratio < 1.
         importance: ``l1``, ``l2``, or your own scores {group name: float [width]}.
         keep: module paths whose outputs must not change.
-        round_to: widths become multiples of it.
+        round_to: widths become multiples of it; 8 is what engines compute fast.
         residual: branches of an addition keep channels of their own (needs ``l1`` or ``l2``).
         forward: ``forward(model, *inputs)`` in place of the model's own, to choose what is
             traced. Where the whole cannot be, the modules that can be are found without it.
