@@ -54,6 +54,14 @@ def test_levels_have_such_widths(tmp_path: Path) -> None:
     assert len(widths) > 1
 
 
+def test_finer_widths_are_told_of(tmp_path: Path) -> None:
+    job = tiny_job.classifier(tmp_path, 'train.epochs=1', 'finetune.epochs=0',
+                              'prune.levels=[{kept_macs: 0.5, name: half}]')
+    reporter = tiny_job.Quiet()
+    tiny_job.build(job, tmp_path, reporter=reporter)
+    assert any('half: widths in multiples of 4: by 8' in line for line in reporter.lines)
+
+
 @pytest.mark.parametrize('given', ['0', 'eight', '2.5'])
 def test_what_is_no_step_is_refused(tmp_path: Path, given: str) -> None:
     with pytest.raises(RecipeError, match=r"prune\.round_to: must be .* from 1, or 'auto', not"):

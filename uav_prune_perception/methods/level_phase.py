@@ -26,7 +26,7 @@ from uav_prune_perception.training.recalibrate import recalibrate_batchnorm
 
 from .allocation import TOLERANCE as BUDGET_TOLERANCE
 from .allocation import Uniform
-from .cutting import Cut, Limits, checked_scores, cut_to, traced
+from .cutting import AUTO_STEPS, Cut, Limits, checked_scores, cut_to, traced
 from .expansion import expanded
 from .interfaces import (
     Budget,
@@ -177,6 +177,12 @@ class LevelPhase:
     ) -> tuple[nn.Module, PruningPlan, dict[str, Any]]:
         stages = self.stages
         stages.reporter.phase(f'{section.name}: removing channels', 1)
+        step = self.limits.steps(section)[0]
+        if stages.recipe.prune.round_to == 'auto' and step < AUTO_STEPS[0]:
+            stages.reporter.note(
+                f'{section.name}: widths in multiples of {step}: by {AUTO_STEPS[0]}, which '
+                'engines like, this level cannot be met'
+            )
         with self._naming(section):
             cut, ratio = self._made(section, chosen.context, chosen.model, chosen.choose)
         self._tell(section, cut, ratio)
