@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from .annotations import (
+    ENCODING,
     AnnotatedPicture,
     AnnotatedSet,
     Fault,
@@ -37,9 +38,6 @@ VHR10_POSITIVE = 'positive image set'
 # METHODS.md 2.6: the paper's split is unknown; 60/20/20 of the pictures with objects, fixed.
 VHR10_SHARES, VHR10_SEED = (0.6, 0.2, 0.2), 0
 NUMBERS = re.compile(r'-?\d+(?:\.\d+)?')
-ENCODING = 'utf-8-sig'  # with a byte order mark or without
-
-
 NUMBERS_WANTED = 'numbers where they belong, with a point before decimals'
 
 

@@ -22,6 +22,7 @@ from PIL import Image, UnidentifiedImageError
 from .detection_set import SplitName
 
 PICTURE_SUFFIXES = ('.jpg', '.jpeg', '.png', '.bmp', '.tif', '.tiff', '.webp')
+ENCODING = 'utf-8-sig'  # of text files, with a byte order mark or without
 EXIF_ORIENTATION = 0x0112
 LYING = (5, 6, 7, 8)  # EXIF orientations that exchange width and height
 

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from .annotations import (
+    ENCODING,
     AnnotatedPicture,
     AnnotatedSet,
     Fault,
@@ -66,7 +67,7 @@ def find_json(root: Path) -> dict[SplitName, Path]:
 
 def _document(path: Path) -> dict[str, Any]:
     try:
-        document = json.loads(path.read_text(encoding='utf-8-sig'))
+        document = json.loads(path.read_text(encoding=ENCODING))
     except (OSError, ValueError, RecursionError) as error:
         why = 'it is empty' if path.is_file() and not path.stat().st_size else error
         raise DatasetError(f'{path}: cannot be read: {why}') from None

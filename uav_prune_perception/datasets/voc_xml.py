@@ -14,6 +14,7 @@ from pathlib import Path
 from xml.etree import ElementTree
 
 from .annotations import (
+    ENCODING,
     PICTURE_SUFFIXES,
     AnnotatedPicture,
     AnnotatedSet,
@@ -42,7 +43,7 @@ def read_voc(root: Path) -> AnnotatedSet:
         found = [lists / f'{word}.txt' for word in LISTS[split]]
         file = next((path for path in found if path.is_file()), None)
         if file is not None:
-            lines = file.read_text(encoding='utf-8-sig', errors='replace').split('\n')
+            lines = file.read_text(encoding=ENCODING, errors='replace').split('\n')
             names[split] = [line.split()[0] for line in lines if line.strip()]
     if 'train' not in names:
         names = {'train': [path.stem for path in sorted(labels.glob('*.xml'))]}

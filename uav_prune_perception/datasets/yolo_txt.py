@@ -15,6 +15,7 @@ from typing import Any
 import yaml
 
 from .annotations import (
+    ENCODING,
     AnnotatedPicture,
     AnnotatedSet,
     Fault,
@@ -123,7 +124,7 @@ def _listed(path: Path, document: dict[str, Any], entry: str) -> list[Path]:
         if place.is_dir():
             return list(pictures_below(place))
         if place.is_file():
-            lines = place.read_text(encoding='utf-8-sig', errors='replace').split('\n')
+            lines = place.read_text(encoding=ENCODING, errors='replace').split('\n')
             named = [Path(line.strip()) for line in lines if line.strip()]
             return [p if p.is_absolute() else place.parent / p for p in named]
     raise DatasetError(f'{path}: "{entry}" is not there; mend path: or the split\'s entry')
@@ -145,7 +146,7 @@ def _picture(path: Path, result: AnnotatedSet) -> AnnotatedPicture | None:
         return None
     labels = label_file(path)
     try:
-        lines = labels.read_text(encoding='utf-8-sig').splitlines()
+        lines = labels.read_text(encoding=ENCODING).splitlines()
     except FileNotFoundError:
         # A picture without objects has an empty file or none; the check tells, training takes it.
         result.faults.append(Fault('no labels', str(path), f'no {labels.name}; taken as empty'))

@@ -19,6 +19,7 @@ from uav_prune_perception.channels import (
     compact,
 )
 from uav_prune_perception.channels.graph import TOLERANCE
+from uav_prune_perception.export.width_curve import BLOCK
 from uav_prune_perception.training.task import LearningTask
 
 from .allocation import TOLERANCE as BUDGET_TOLERANCE
@@ -44,9 +45,9 @@ class Cut:
     error: float
 
 
-# Of `prune.round_to: auto`, in order: blocks of 8 channels are what engines compute, and widths
+# Of `prune.round_to: auto`, in order: whole blocks are what engines compute, and widths
 # between two multiples cost more than the next one. Narrow networks need finer steps.
-AUTO_STEPS = (8, 4, 2, 1)
+AUTO_STEPS = (BLOCK, 4, 2, 1)
 
 
 class Limits:

@@ -270,16 +270,16 @@ class LevelPhase:
         context: LevelContext,
     ) -> Choose:
         """Widths in the coarsest steps in which the allocator meets a budget."""
-        allocate, limits = allocator.allocate, self.limits
+        *coarse, finest = (
+            dataclasses.replace(context, bounds=self.limits.bounds(context.graph, step))
+            for step in self.limits.steps(section)
+        )
 
         def choose(budget: Budget) -> Keep:
-            *coarse, finest = limits.steps(section)
-            for step in coarse:
-                bounds = limits.bounds(context.graph, step)
+            for stepped in coarse:
                 with contextlib.suppress(MethodError):
-                    return allocate(scores, budget, dataclasses.replace(context, bounds=bounds))
-            bounds = limits.bounds(context.graph, finest)
-            return allocate(scores, budget, dataclasses.replace(context, bounds=bounds))
+                    return allocator.allocate(scores, budget, stepped)
+            return allocator.allocate(scores, budget, finest)
 
         return choose
 
