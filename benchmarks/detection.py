@@ -5,8 +5,8 @@
     python benchmarks/detection.py --setting cpu --data ../shared/data --workers 2
 
 One JSON line for each finished run; started again, it goes on with what is missing. The dense
-network is trained once and shared. Runs go by worth: first the contenders named first, at the
-first goal with every seed, then at the other goals; then the other contenders.
+network is trained once and shared. Runs go by worth: first the leading contenders, at the first
+goal with every seed, then at the other goals; then the other contenders.
 """
 
 from __future__ import annotations
@@ -19,12 +19,10 @@ from collections.abc import Iterator
 from typing import Any
 
 from detection_runs import DetectionBench
-from detection_settings import CONTENDERS, SETTINGS, UNCUT, DetectionSetting, Goal
+from detection_settings import LEADING, OTHERS, SETTINGS, UNCUT, DetectionSetting, Goal
 from detection_tables import plot, tables
 from methods_settings import Contender, about, runnable
 from resumable import arguments, conduct, finish_runs, given, machine, measured_row
-
-FIRST = 9  # contenders of the first round
 
 
 @dataclasses.dataclass(frozen=True)
@@ -53,9 +51,9 @@ def main() -> int:
 
     def work() -> None:
         bench = DetectionBench(setting, setting.problems[0], options.data, options.work)
-        contenders = runnable(CONTENDERS, options.only, setting)
+        rounds = [runnable(some, options.only, setting) for some in (LEADING, OTHERS)]
         finish_runs(
-            _runs(setting, contenders), lambda run: _row(setting, run, bench),
+            _runs(setting, rounds), lambda run: _row(setting, run, bench),
             lines, options, setting.minutes,
         )
 
@@ -76,12 +74,11 @@ def _row(setting: DetectionSetting, run: Run, bench: DetectionBench) -> dict[str
     ))
 
 
-def _runs(setting: DetectionSetting, contenders: list[Contender]) -> Iterator[Run]:
+def _runs(setting: DetectionSetting, rounds: list[list[Contender]]) -> Iterator[Run]:
     yield Run(None, None, 0)
     if setting.steps is None:  # so long that the dense network would learn something too
         yield Run(UNCUT, None, setting.first_seed)
     seeds = range(setting.first_seed, setting.first_seed + setting.seeds)
-    rounds = (contenders[:FIRST], contenders[FIRST:])
     for group, goal, seed in itertools.product(rounds, setting.goals, seeds):
         for contender in group:
             yield Run(contender, goal, seed)

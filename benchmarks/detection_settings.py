@@ -101,7 +101,7 @@ TAUGHT = 'elimination, least squares, distillation of outputs and feature maps'
 SPARSE = {'strength': 0.2, 'step': 'proximal', 'pictures': 16}
 SEARCH = {'particles': 6, 'cycles': 2, 'pictures': 64, 'images': 64}
 UNCUT = Contender('dense, trained on', 'dense', '', note='not cut; the same budget')
-CONTENDERS = (
+LEADING = (  # first, with every seed and at every goal
     Contender('L1RR', 'method', 'l1rr', SPARSE, parts={'sparse': 1 / 6},
               prune={'reconstruct': True}, note=SIXTH),
     Contender('L1RR, protected', 'ours', 'l1rr', {**SPARSE, 'protect': 'small_objects'},
@@ -120,6 +120,8 @@ CONTENDERS = (
               note='with our distillation'),
     Contender('L1 global', 'baseline', 'l1', allocation='global'),
     Contender('TP magnitude', 'Torch-Pruning', 'magnitude'),
+)
+OTHERS = (
     Contender('slimming', 'baseline', 'network_slimming', {'strength': 0.03},
               parts={'sparse': 1 / 3}, note=THIRD),
     Contender('ACP budgeted', 'method', 'acp', SEARCH, parts={'search': 0.0},

@@ -46,10 +46,11 @@ def test_the_tables_hold_means_losses_and_failures(benchmark) -> None:
 
 def test_the_runs_worth_most_come_first(benchmark) -> None:
     setting = benchmark.SETTINGS['cpu']
-    runs = list(benchmark._runs(setting, list(benchmark.CONTENDERS)))
+    leading, others = benchmark.LEADING, benchmark.OTHERS
+    runs = list(benchmark._runs(setting, [list(leading), list(others)]))
     assert len(runs) == len({run.key for run in runs})
-    assert len(runs) == 1 + 3 * len(setting.goals) * len(benchmark.CONTENDERS)
+    assert len(runs) == 1 + 3 * len(setting.goals) * len(leading + others)
     assert runs[0].contender is None
     assert runs[1].contender.name == 'L1RR'
-    first = [run.contender.name for run in runs[1:1 + 3 * benchmark.FIRST]]
-    assert len(set(first)) == benchmark.FIRST
+    first = {run.contender.name for run in runs[1:1 + 3 * len(setting.goals) * len(leading)]}
+    assert first == {contender.name for contender in leading}
