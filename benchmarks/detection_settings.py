@@ -126,6 +126,8 @@ OTHERS = (
               parts={'sparse': 1 / 3}, note=THIRD),
     Contender('ACP budgeted', 'method', 'acp', SEARCH, parts={'search': 0.0},
               note='our budgeted mode: search without training on top'),
+    Contender('ACP budgeted, distilled', 'method', 'acp', SEARCH, parts={'search': 0.0},
+              distil=True, note='the same with our distillation'),
     Contender('TP group norm, sparse', 'Torch-Pruning', 'group_sl', parts={'sparse': 1 / 3},
               note=THIRD),
     Contender('AdaSP', 'method', 'adasp', {'start': 'dense'}, parts={'soft': 1.0},

@@ -7,7 +7,10 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+import torch
 
+from uav_prune_perception.channels import ChannelGraph
+from uav_prune_perception.methods.cutting import Limits
 from uav_prune_perception.methods.recipe import load_recipe
 from uav_prune_perception.methods.recipe_source import RecipeError
 from uav_prune_perception.methods.registry import make_method
@@ -115,7 +118,10 @@ def test_no_recipe_and_no_mapping(tmp_path: Path) -> None:
     assert 'is a mapping' in fault(tmp_path, '')
 
 
-@pytest.mark.parametrize('path', sorted((Path(__file__).parents[2] / 'config/recipes').glob('*')))
+RECIPES = sorted((Path(__file__).parents[2] / 'config/recipes').glob('*'))
+
+
+@pytest.mark.parametrize('path', RECIPES)
 def test_the_recipes_in_the_package_are_good(path: Path) -> None:
     recipe = load_recipe(path)
     assert recipe.name == path.stem
@@ -127,3 +133,18 @@ def test_the_recipes_in_the_package_are_good(path: Path) -> None:
         assert sum(parameter.numel() for parameter in model.parameters()) > 10_000
     told = path.read_text().split('\nname:')[0]
     assert f'config/recipes/{path.name}' in told, 'says how it is run'
+
+
+@pytest.mark.parametrize(
+    'path', [path for path in RECIPES if 'name: aerial_detector' in path.read_text()]
+)
+def test_the_levels_of_our_detector_s_recipes_can_be_met(path: Path) -> None:
+    recipe = load_recipe(path)
+    channels = 1 if recipe.data['kind'] == 'hit_uav' else 3
+    network = recipe.network
+    model = build_network(
+        network.name, classes=4, channels=channels, **network.options
+    ).eval()
+    example = torch.zeros(1, channels, 128, 160)
+    limits = Limits(recipe, ChannelGraph.trace(model, example, keep=recipe.prune.keep))
+    assert limits.dense_cost.macs > 0
