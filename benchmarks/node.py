@@ -117,7 +117,8 @@ def measure(options: argparse.Namespace) -> list[dict[str, Any]]:
     """All runs: rounds of both nodes at every size."""
     os.environ.setdefault('ROS_DOMAIN_ID', str(1 + os.getpid() % 100))
     os.environ['ROS_AUTOMATIC_DISCOVERY_RANGE'] = 'LOCALHOST'
-    os.environ['FASTDDS_DEFAULT_PROFILES_FILE'] = str(REPOSITORY / 'config/fastdds_shm.xml')
+    for version in ('DDS', 'RTPS'):
+        os.environ[f'FAST{version}_DEFAULT_PROFILES_FILE'] = str(REPOSITORY / 'config/fastdds_shm.xml')
     from fixed_time_engine import make_ladder
 
     runs = []

@@ -37,6 +37,7 @@ def main() -> int:
     parser.add_argument('--rate-hz', type=float, default=150.0, help='of each of two cameras')
     parser.add_argument('--only', nargs='+', default=[], metavar='FAULT', help='no others')
     parser.add_argument('--json', type=Path, help='write the report here')
+    parser.add_argument('--keep', type=Path, metavar='FOLDER', help='the log and memory samples')
     parser.add_argument('--node', action='store_true', help=argparse.SUPPRESS)
     options, ros = parser.parse_known_args()
     if options.node:
@@ -45,8 +46,9 @@ def main() -> int:
         return soak_engine.main(options.seed, ros)
     os.environ.setdefault('ROS_DOMAIN_ID', str(1 + os.getpid() % 100))
     os.environ['ROS_AUTOMATIC_DISCOVERY_RANGE'] = 'LOCALHOST'
-    os.environ['FASTDDS_DEFAULT_PROFILES_FILE'] = str(HERE.parent / 'config/fastdds_shm.xml')
-    report = fly(options.minutes * 60, options.seed, options.rate_hz, options.only)
+    for version in ('DDS', 'RTPS'):
+        os.environ[f'FAST{version}_DEFAULT_PROFILES_FILE'] = str(HERE.parent / 'config/fastdds_shm.xml')
+    report = fly(options.minutes * 60, options.seed, options.rate_hz, options.only, options.keep)
     text = json.dumps(report, indent=1)
     print(text)
     if options.json:
@@ -54,8 +56,19 @@ def main() -> int:
     return 1 if report['violations'] else 0
 
 
-def fly(seconds: float, seed: int, rate_hz: float, only: list[str]) -> dict[str, Any]:
-    """One soak; what happened, and everything that should not have. ``only``: [] = every fault."""
+def fly(
+    seconds: float, seed: int, rate_hz: float, only: list[str], keep: Path | None = None
+) -> dict[str, Any]:
+    """One soak; what happened, and everything that should not have.
+
+    Args:
+        seconds: how long.
+        seed: of the dice; odd = simulated time.
+        rate_hz: of each camera.
+        only: names of faults; [] = every fault.
+        keep: folder for the node's log (`node.log`) and resident memory (`memory.json`: of each
+            process pairs of images so far and MiB).
+    """
     from soak_engine import make_ladder
     from soak_faults import FAULTS
     from soak_pilot import Pilot
@@ -65,7 +78,10 @@ def fly(seconds: float, seed: int, rate_hz: float, only: list[str]) -> dict[str,
     with tempfile.TemporaryDirectory() as folder:
         ladder = Path(folder, 'ladder')
         make_ladder(ladder)
-        with Pilot(ladder, Path(folder, 'node.log'), seed, rate_hz) as pilot:
+        logs = keep or Path(folder)
+        logs.mkdir(parents=True, exist_ok=True)
+        (logs / 'node.log').unlink(missing_ok=True)
+        with Pilot(ladder, logs / 'node.log', seed, rate_hz) as pilot:
             end = time.monotonic() + seconds
             shown = time.monotonic()
             while time.monotonic() < end:
@@ -82,6 +98,8 @@ def fly(seconds: float, seed: int, rate_hz: float, only: list[str]) -> dict[str,
                     print(f'{left:.0f} s left, {pilot.totals["received"]} images, '
                           f'{len(pilot.violations)} violations', file=sys.stderr, flush=True)
             pilot.recover()
+            if keep:
+                (keep / 'memory.json').write_text(json.dumps(pilot.memory))
             return {
                 'seed': seed, 'seconds': round(seconds), 'sim_time': pilot.sim_time,
                 'faults': dict(sorted(faults.items())), 'frames': dict(pilot.totals),

@@ -32,15 +32,16 @@ from launch_ros.parameter_descriptions import ParameterFile, ParameterValue
 from lifecycle_msgs.msg import Transition
 
 PACKAGE = 'uav_prune_perception'
+# Fast DDS 2 (Humble, Jazzy) reads the second only, Fast DDS 3 (Kilted on) the first only.
+PROFILE_VARIABLES = ('FASTDDS_DEFAULT_PROFILES_FILE', 'FASTRTPS_DEFAULT_PROFILES_FILE')
 
 
 def generate_launch_description() -> LaunchDescription:
     """The node with its arguments; ``ros2 launch -s`` lists them."""
     config = os.path.join(get_package_share_directory(PACKAGE), 'config')
     # A profile that the user has set already is the user's business.
-    profile = os.environ.get(
-        'FASTDDS_DEFAULT_PROFILES_FILE', os.path.join(config, 'fastdds_shm.xml')
-    )
+    given = [os.environ[name] for name in PROFILE_VARIABLES if os.environ.get(name)]
+    profile = given[0] if given else os.path.join(config, 'fastdds_shm.xml')
     fastdds_profile = LaunchConfiguration('fastdds_profile')
     argument = DeclareLaunchArgument
     return LaunchDescription([
@@ -95,11 +96,14 @@ def generate_launch_description() -> LaunchDescription:
             'the camera driver needs it, too. none = leave it to Fast DDS.',
         ),
         SetEnvironmentVariable('RCUTILS_LOGGING_BUFFERED_STREAM', '1'),
-        SetEnvironmentVariable(
-            'FASTDDS_DEFAULT_PROFILES_FILE', fastdds_profile,
-            condition=IfCondition(
-                PythonExpression(["'", fastdds_profile, "' not in ('', 'none')"])
-            ),
+        *(
+            SetEnvironmentVariable(
+                name, fastdds_profile,
+                condition=IfCondition(
+                    PythonExpression(["'", fastdds_profile, "' not in ('', 'none')"])
+                ),
+            )
+            for name in PROFILE_VARIABLES
         ),
         OpaqueFunction(function=_node),
     ])

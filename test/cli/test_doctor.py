@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import sys
 
+import pytest
+
 from uav_prune_perception.cli import machine_checks
 from uav_prune_perception.cli.main import main
 
@@ -32,13 +34,26 @@ def test_a_package_that_is_there_but_broken_is_not_called_missing(tmp_path, monk
 
 
 def test_a_profile_that_is_named_but_not_there_is_broken(monkeypatch):
-    monkeypatch.setenv('FASTRTPS_DEFAULT_PROFILES_FILE', '/nowhere/profile.xml')
+    monkeypatch.setenv('FASTDDS_DEFAULT_PROFILES_FILE', '/nowhere/profile.xml')
     monkeypatch.setenv('ROS_DOMAIN_ID', '400')
     monkeypatch.setattr(machine_checks, '_optional', lambda part, module, name, mend:
                         machine_checks.Check(part, name, 'ok', 'found'))
     found = {check.name: check.state for check in machine_checks._ros()}
     assert found['Fast DDS profile'] == 'broken'
     assert found['ROS_DOMAIN_ID'] == 'broken'
+
+
+@pytest.mark.parametrize('given', [1, 2])
+def test_a_profile_by_one_name_only_is_no_use_to_the_other_fast_dds(given, tmp_path, monkeypatch):
+    profile = tmp_path / 'profile.xml'
+    profile.write_text('<dds/>')
+    for index, name in enumerate(machine_checks.DDS_PROFILES):
+        monkeypatch.delenv(name, raising=False)
+        if index < given:
+            monkeypatch.setenv(name, str(profile))
+    check = machine_checks._dds_profile('ROS')
+    assert check.state == 'ok'
+    assert ('FASTRTPS_DEFAULT_PROFILES_FILE' in check.mend) == (given == 1)
 
 
 def test_one_failing_part_does_not_hide_the_others(monkeypatch):

@@ -25,6 +25,7 @@ CONFIG = Path(__file__).parents[2] / 'config'
 DDS_ENVIRONMENT = {
     'ROS_AUTOMATIC_DISCOVERY_RANGE': 'LOCALHOST',
     'FASTDDS_DEFAULT_PROFILES_FILE': str(CONFIG / 'fastdds_shm.xml'),
+    'FASTRTPS_DEFAULT_PROFILES_FILE': str(CONFIG / 'fastdds_shm.xml'),  # Humble, Jazzy
     'PYTHONUNBUFFERED': '1',
 }
 

@@ -114,7 +114,7 @@ def test_launch_file_describes_every_argument():
 
     import ament_index_python.packages as packages
     from launch import LaunchContext
-    from launch.actions import DeclareLaunchArgument
+    from launch.actions import DeclareLaunchArgument, SetEnvironmentVariable
     from launch.launch_description_sources import get_launch_description_from_python_launch_file
 
     with pytest.MonkeyPatch.context() as patch:
@@ -136,6 +136,12 @@ def test_launch_file_describes_every_argument():
     assert profile is not None
     text = ''.join(part.perform(LaunchContext()) for part in profile)
     assert Path(text).is_file()
+    set_for_the_node = {
+        ''.join(part.perform(LaunchContext()) for part in entity.name)
+        for entity in description.entities if isinstance(entity, SetEnvironmentVariable)
+    }
+    # Fast DDS 3 reads the one and no other, Fast DDS 2 (Humble, Jazzy) the other.
+    assert {'FASTDDS_DEFAULT_PROFILES_FILE', 'FASTRTPS_DEFAULT_PROFILES_FILE'} <= set_for_the_node
 
 
 if __name__ == '__main__':

@@ -31,6 +31,8 @@ RELU = base64.b64decode(
 )
 NOT_LOCAL = ('AzureExecutionProvider',)  # sends pictures to a server
 GIB = 2**30
+# Fast DDS 3 reads the first and no other, Fast DDS 2 the second.
+DDS_PROFILES = ('FASTDDS_DEFAULT_PROFILES_FILE', 'FASTRTPS_DEFAULT_PROFILES_FILE')
 LITTLE_DISK, LITTLE_MEMORY = 2 * GIB, 2 * GIB
 OFFLINE = {
     'torch': 'pip install "uav_prune_perception[offline]"', 'onnx': '', 'safetensors': '',
@@ -127,11 +129,23 @@ def _ros() -> Iterator[Check]:
         right = domain.isdigit() and int(domain) <= 232
         yield Check(part, 'ROS_DOMAIN_ID', 'ok' if right else 'broken', domain,
                     '' if right else 'must be a number from 0 to 232')
-        profile = os.environ.get('FASTRTPS_DEFAULT_PROFILES_FILE', '')
-        there = bool(profile) and Path(profile).is_file()
-        state: State = 'ok' if there else 'broken' if profile else 'missing'
-        yield Check(part, 'Fast DDS profile', state, profile or 'not set', '' if there else
-                    'large images get lost without one: config/fastdds_shm.xml (docs/node.md)')
+        yield _dds_profile(part)
+
+
+def _dds_profile(part: str) -> Check:
+    given = {name: os.environ[name] for name in DDS_PROFILES if os.environ.get(name)}
+    found = ', '.join(f'{name}={path}' for name, path in given.items()) or 'not set'
+    state: State = 'ok'
+    mend = ''
+    if not given:
+        state = 'missing'
+        mend = 'large images get lost without one: config/fastdds_shm.xml (docs/node.md)'
+    elif not all(Path(path).is_file() for path in given.values()):
+        state, mend = 'broken', 'no such file: config/fastdds_shm.xml (docs/node.md)'
+    elif len(given) < len(DDS_PROFILES):
+        mend = (f'set both {" and ".join(DDS_PROFILES)}: Fast DDS 2 (Humble, Jazzy) reads only '
+                'the second, Fast DDS 3 (Kilted on) only the first')
+    return Check(part, 'Fast DDS profile', state, found, mend)
 
 
 def _sensors() -> Iterator[Check]:

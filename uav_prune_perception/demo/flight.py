@@ -56,7 +56,8 @@ def private_environment() -> dict[str, str]:
     """
     os.environ.setdefault('ROS_DOMAIN_ID', str(1 + os.getpid() % 100))
     os.environ['ROS_AUTOMATIC_DISCOVERY_RANGE'] = 'LOCALHOST'
-    os.environ.setdefault('FASTDDS_DEFAULT_PROFILES_FILE', str(CONFIG / 'fastdds_shm.xml'))
+    for variable in ('FASTDDS_DEFAULT_PROFILES_FILE', 'FASTRTPS_DEFAULT_PROFILES_FILE'):
+        os.environ.setdefault(variable, str(CONFIG / 'fastdds_shm.xml'))  # Fast DDS 3, 2
     return dict(os.environ)
 
 
