@@ -30,6 +30,8 @@ from typing import Any
 import numpy as np
 import psutil
 
+from uav_prune_perception.ros.dds_profile import profile_variable
+
 HERE = Path(__file__).resolve().parent
 REPOSITORY = HERE.parent
 SIZES = ('640x480', '1280x720', '1920x1080')
@@ -117,8 +119,7 @@ def measure(options: argparse.Namespace) -> list[dict[str, Any]]:
     """All runs: rounds of both nodes at every size."""
     os.environ.setdefault('ROS_DOMAIN_ID', str(1 + os.getpid() % 100))
     os.environ['ROS_AUTOMATIC_DISCOVERY_RANGE'] = 'LOCALHOST'
-    for version in ('DDS', 'RTPS'):
-        os.environ[f'FAST{version}_DEFAULT_PROFILES_FILE'] = str(REPOSITORY / 'config/fastdds_shm.xml')
+    os.environ[profile_variable()] = str(REPOSITORY / 'config/fastdds_shm.xml')
     from fixed_time_engine import make_ladder
 
     runs = []

@@ -25,6 +25,8 @@ from typing import Any
 
 import numpy as np
 
+from uav_prune_perception.ros.dds_profile import profile_variable
+
 HERE = Path(__file__).resolve().parent
 WARM_UP_SHARE = 0.25  # of the samples; memory settles while everything happens for the first time
 
@@ -46,8 +48,7 @@ def main() -> int:
         return soak_engine.main(options.seed, ros)
     os.environ.setdefault('ROS_DOMAIN_ID', str(1 + os.getpid() % 100))
     os.environ['ROS_AUTOMATIC_DISCOVERY_RANGE'] = 'LOCALHOST'
-    for version in ('DDS', 'RTPS'):
-        os.environ[f'FAST{version}_DEFAULT_PROFILES_FILE'] = str(HERE.parent / 'config/fastdds_shm.xml')
+    os.environ[profile_variable()] = str(HERE.parent / 'config/fastdds_shm.xml')
     report = fly(options.minutes * 60, options.seed, options.rate_hz, options.only, options.keep)
     text = json.dumps(report, indent=1)
     print(text)

@@ -31,17 +31,19 @@ from launch_ros.events.lifecycle import ChangeState
 from launch_ros.parameter_descriptions import ParameterFile, ParameterValue
 from lifecycle_msgs.msg import Transition
 
+from uav_prune_perception.ros.dds_profile import FAST_DDS_2, FAST_DDS_3, profile_variable
+
 PACKAGE = 'uav_prune_perception'
-# Fast DDS 2 (Humble, Jazzy) reads the second only, Fast DDS 3 (Kilted on) the first only.
-PROFILE_VARIABLES = ('FASTDDS_DEFAULT_PROFILES_FILE', 'FASTRTPS_DEFAULT_PROFILES_FILE')
 
 
 def generate_launch_description() -> LaunchDescription:
     """The node with its arguments; ``ros2 launch -s`` lists them."""
     config = os.path.join(get_package_share_directory(PACKAGE), 'config')
     # A profile that the user has set already is the user's business.
-    given = [os.environ[name] for name in PROFILE_VARIABLES if os.environ.get(name)]
-    profile = given[0] if given else os.path.join(config, 'fastdds_shm.xml')
+    given = [name for name in (FAST_DDS_2, FAST_DDS_3) if os.environ.get(name)]
+    profile = os.environ[given[0]] if given else os.path.join(config, 'fastdds_shm.xml')
+    # Kilted still honours the name of before; with both it would load the profile twice.
+    variable = FAST_DDS_2 if FAST_DDS_2 in given else profile_variable()
     fastdds_profile = LaunchConfiguration('fastdds_profile')
     argument = DeclareLaunchArgument
     return LaunchDescription([
@@ -96,14 +98,11 @@ def generate_launch_description() -> LaunchDescription:
             'the camera driver needs it, too. none = leave it to Fast DDS.',
         ),
         SetEnvironmentVariable('RCUTILS_LOGGING_BUFFERED_STREAM', '1'),
-        *(
-            SetEnvironmentVariable(
-                name, fastdds_profile,
-                condition=IfCondition(
-                    PythonExpression(["'", fastdds_profile, "' not in ('', 'none')"])
-                ),
-            )
-            for name in PROFILE_VARIABLES
+        SetEnvironmentVariable(
+            variable, fastdds_profile,
+            condition=IfCondition(
+                PythonExpression(["'", fastdds_profile, "' not in ('', 'none')"])
+            ),
         ),
         OpaqueFunction(function=_node),
     ])

@@ -9,6 +9,7 @@ import pytest
 
 from uav_prune_perception.cli import machine_checks
 from uav_prune_perception.cli.main import main
+from uav_prune_perception.ros import dds_profile
 
 
 def test_what_works_here_is_said_and_an_engine_really_infers(capsys):
@@ -34,7 +35,7 @@ def test_a_package_that_is_there_but_broken_is_not_called_missing(tmp_path, monk
 
 
 def test_a_profile_that_is_named_but_not_there_is_broken(monkeypatch):
-    monkeypatch.setenv('FASTDDS_DEFAULT_PROFILES_FILE', '/nowhere/profile.xml')
+    monkeypatch.setenv(dds_profile.profile_variable(), '/nowhere/profile.xml')
     monkeypatch.setenv('ROS_DOMAIN_ID', '400')
     monkeypatch.setattr(machine_checks, '_optional', lambda part, module, name, mend:
                         machine_checks.Check(part, name, 'ok', 'found'))
@@ -43,17 +44,25 @@ def test_a_profile_that_is_named_but_not_there_is_broken(monkeypatch):
     assert found['ROS_DOMAIN_ID'] == 'broken'
 
 
-@pytest.mark.parametrize('given', [1, 2])
-def test_a_profile_by_one_name_only_is_no_use_to_the_other_fast_dds(given, tmp_path, monkeypatch):
+@pytest.mark.parametrize(('rclpy', 'name'), [
+    ('3.3.16', 'FASTRTPS_DEFAULT_PROFILES_FILE'),  # Humble
+    ('7.1.6', 'FASTRTPS_DEFAULT_PROFILES_FILE'),  # Jazzy
+    ('9.1.2', 'FASTDDS_DEFAULT_PROFILES_FILE'),  # Kilted
+])
+def test_a_profile_counts_only_under_the_name_that_this_fast_dds_reads(
+    rclpy, name, tmp_path, monkeypatch
+):
     profile = tmp_path / 'profile.xml'
     profile.write_text('<dds/>')
-    for index, name in enumerate(machine_checks.DDS_PROFILES):
-        monkeypatch.delenv(name, raising=False)
-        if index < given:
-            monkeypatch.setenv(name, str(profile))
-    check = machine_checks._dds_profile('ROS')
-    assert check.state == 'ok'
-    assert ('FASTRTPS_DEFAULT_PROFILES_FILE' in check.mend) == (given == 1)
+    monkeypatch.setattr(dds_profile.importlib.metadata, 'version', lambda package: rclpy)
+    names = ('FASTDDS_DEFAULT_PROFILES_FILE', 'FASTRTPS_DEFAULT_PROFILES_FILE')
+    for given in names:
+        for other in names:
+            monkeypatch.delenv(other, raising=False)
+        monkeypatch.setenv(given, str(profile))
+        check = machine_checks._dds_profile('ROS')
+        assert check.state == ('ok' if given == name else 'missing')
+        assert (name in check.mend) == (given != name)
 
 
 def test_one_failing_part_does_not_hide_the_others(monkeypatch):

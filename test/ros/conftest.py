@@ -14,6 +14,8 @@ from pathlib import Path
 
 import pytest
 
+from uav_prune_perception.ros.dds_profile import profile_variable
+
 # Read by the message classes when they are imported: wrong field types raise instead of passing.
 os.environ['ROS_PYTHON_CHECK_FIELDS'] = '1'
 sys.path.insert(0, str(Path(__file__).parent))
@@ -24,8 +26,7 @@ pytest.importorskip('vision_msgs', reason='needs vision_msgs')
 CONFIG = Path(__file__).parents[2] / 'config'
 DDS_ENVIRONMENT = {
     'ROS_AUTOMATIC_DISCOVERY_RANGE': 'LOCALHOST',
-    'FASTDDS_DEFAULT_PROFILES_FILE': str(CONFIG / 'fastdds_shm.xml'),
-    'FASTRTPS_DEFAULT_PROFILES_FILE': str(CONFIG / 'fastdds_shm.xml'),  # Humble, Jazzy
+    profile_variable(): str(CONFIG / 'fastdds_shm.xml'),
     'PYTHONUNBUFFERED': '1',
 }
 

@@ -178,6 +178,12 @@ def test_sixteen_bit_png():
     np.testing.assert_array_equal(frame.image, thermal // 256)
 
 
+def test_depth_pictures_of_image_transport_are_named_as_such():
+    data = bytes(12) + cv2.imencode('.png', np.ones((4, 4), np.uint16))[1].tobytes()
+    with pytest.raises(ImageError, match='compressedDepth'):
+        frame_from_compressed(compressed_message(data, '16UC1; compressedDepth png'))
+
+
 @pytest.mark.parametrize('data', [b'', b'nonsense', b'\xff\xd8\xff\xe0', b'\x89PNG\r\n\x1a\n'])
 def test_undecodable_data_says_so(data):
     with pytest.raises(ImageError, match='compressed image'):

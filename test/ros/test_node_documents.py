@@ -140,8 +140,8 @@ def test_launch_file_describes_every_argument():
         ''.join(part.perform(LaunchContext()) for part in entity.name)
         for entity in description.entities if isinstance(entity, SetEnvironmentVariable)
     }
-    # Fast DDS 3 reads the one and no other, Fast DDS 2 (Humble, Jazzy) the other.
-    assert {'FASTDDS_DEFAULT_PROFILES_FILE', 'FASTRTPS_DEFAULT_PROFILES_FILE'} <= set_for_the_node
+    names = {'FASTDDS_DEFAULT_PROFILES_FILE', 'FASTRTPS_DEFAULT_PROFILES_FILE'}
+    assert len(names & set_for_the_node) == 1  # with both, Kilted loads it twice and complains
 
 
 if __name__ == '__main__':

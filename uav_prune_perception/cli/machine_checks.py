@@ -21,6 +21,7 @@ from typing import Any, Literal
 import numpy as np
 
 from uav_prune_perception.onboard.telemetry.inventory import inventory
+from uav_prune_perception.ros.dds_profile import profile_variable
 
 State = Literal['ok', 'missing', 'broken']
 
@@ -31,8 +32,6 @@ RELU = base64.b64decode(
 )
 NOT_LOCAL = ('AzureExecutionProvider',)  # sends pictures to a server
 GIB = 2**30
-# Fast DDS 3 reads the first and no other, Fast DDS 2 the second.
-DDS_PROFILES = ('FASTDDS_DEFAULT_PROFILES_FILE', 'FASTRTPS_DEFAULT_PROFILES_FILE')
 LITTLE_DISK, LITTLE_MEMORY = 2 * GIB, 2 * GIB
 OFFLINE = {
     'torch': 'pip install "uav_prune_perception[offline]"', 'onnx': '', 'safetensors': '',
@@ -133,19 +132,14 @@ def _ros() -> Iterator[Check]:
 
 
 def _dds_profile(part: str) -> Check:
-    given = {name: os.environ[name] for name in DDS_PROFILES if os.environ.get(name)}
-    found = ', '.join(f'{name}={path}' for name, path in given.items()) or 'not set'
-    state: State = 'ok'
-    mend = ''
-    if not given:
-        state = 'missing'
-        mend = 'large images get lost without one: config/fastdds_shm.xml (docs/node.md)'
-    elif not all(Path(path).is_file() for path in given.values()):
-        state, mend = 'broken', 'no such file: config/fastdds_shm.xml (docs/node.md)'
-    elif len(given) < len(DDS_PROFILES):
-        mend = (f'set both {" and ".join(DDS_PROFILES)}: Fast DDS 2 (Humble, Jazzy) reads only '
-                'the second, Fast DDS 3 (Kilted on) only the first')
-    return Check(part, 'Fast DDS profile', state, found, mend)
+    name = profile_variable()
+    path = os.environ.get(name, '')
+    state: State = 'ok' if path else 'missing'
+    mend = '' if path else (
+        f'large images get lost without one: {name}=config/fastdds_shm.xml (docs/node.md)')
+    if path and not Path(path).is_file():
+        state, mend = 'broken', f'{name} names a file that is not there'
+    return Check(part, 'Fast DDS profile', state, path or 'not set', mend)
 
 
 def _sensors() -> Iterator[Check]:

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 
 from uav_prune_perception.ladder import Ladder
 from uav_prune_perception.report.flight_record import FlightRecord, SampleFrame
+from uav_prune_perception.ros.dds_profile import profile_variable
 
 from .burner import Burners
 from .camera import Camera, CameraFrame
@@ -56,8 +57,7 @@ def private_environment() -> dict[str, str]:
     """
     os.environ.setdefault('ROS_DOMAIN_ID', str(1 + os.getpid() % 100))
     os.environ['ROS_AUTOMATIC_DISCOVERY_RANGE'] = 'LOCALHOST'
-    for variable in ('FASTDDS_DEFAULT_PROFILES_FILE', 'FASTRTPS_DEFAULT_PROFILES_FILE'):
-        os.environ.setdefault(variable, str(CONFIG / 'fastdds_shm.xml'))  # Fast DDS 3, 2
+    os.environ.setdefault(profile_variable(), str(CONFIG / 'fastdds_shm.xml'))
     return dict(os.environ)
 
 

@@ -129,6 +129,11 @@ def frame_from_compressed(
     """
     if not len(message.data):
         raise ImageError('compressed image is empty')
+    if 'compresseddepth' in message.format.lower():
+        raise ImageError(
+            f"compressed image ({message.format!r:.40}): depth pictures of image_transport's "
+            '"compressedDepth" are not understood; publish "compressed" (16-bit PNG) instead'
+        )
     return _frame(message, camera, unpack=lambda: _decompress(message, depth16))
 
 
