@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import itertools
 import queue
+import time
 
 import numpy as np
 import pytest
@@ -14,6 +15,7 @@ import tiny_ladder
 from uav_prune_perception.ladder import InputSpec
 from uav_prune_perception.onboard import Frame, Pipeline, PipelineOptions, make_policy
 from uav_prune_perception.onboard.decode import Decoder
+from uav_prune_perception.onboard.level_bank import LevelBank
 from uav_prune_perception.onboard.results import Detections
 from uav_prune_perception.onboard.tiles import Tile, Tiling, merged
 
@@ -43,6 +45,11 @@ def test_a_picture_no_larger_than_a_tile_is_looked_at_once():
 def test_tilings_that_cannot_be(arguments, reason):
     with pytest.raises(ValueError, match=reason):
         Tiling(*arguments)
+
+
+def test_more_tiles_than_any_engine_could_bear_are_refused_before_they_are_made():
+    with pytest.raises(ValueError, match='2073600 tiles of 1 px'):
+        Tiling(1).views(1920, 1080, SPEC)
 
 
 def detections(*rows):
@@ -144,6 +151,20 @@ def test_tiles_find_what_is_too_small_in_the_whole_picture(flown):
     assert (counted.received, counted.processed, counted.engine_runs) == (2, 2, 14)
 
 
+def test_a_tiling_that_is_too_fine_fails_the_picture_and_blames_no_level(flown):
+    pipeline, see = flown
+    pipeline.configure(PipelineOptions(threads=1, tiling=Tiling(1)))
+    image = tiny_ladder.scene(960, 512, SMALL)
+    pipeline.submit(Frame(image, 'rgb'))
+    limit = time.monotonic() + 20
+    while not pipeline.statistics().failed and time.monotonic() < limit:
+        time.sleep(0.01)
+    assert 'make the tiles larger' in pipeline.statistics().last_failure
+    assert not pipeline.health.failed
+    pipeline.configure(PipelineOptions(threads=1))
+    assert see(image).passes == 1
+
+
 def test_the_policy_is_told_what_a_picture_costs_not_a_tile(tmp_path):
     ladder = tiny_ladder.make_detection_ladder(tmp_path / 'ladder', 2)
     told = []
@@ -168,6 +189,27 @@ def test_the_policy_is_told_what_a_picture_costs_not_a_tile(tmp_path):
     assert [b.latency_ms / a.latency_ms for a, b in zip(first, last, strict=True)] == \
         pytest.approx([3, 3])
     pipeline.close()
+
+
+def test_a_frame_of_many_tiles_takes_long_and_hangs_nowhere(flown, monkeypatch):
+    pipeline, _ = flown
+    monkeypatch.setattr('uav_prune_perception.onboard.work_watch.HANG_S', 0.5)
+    monkeypatch.setattr('uav_prune_perception.onboard.work_watch.HANG_LOOKS', 2)
+    infer = LevelBank.infer
+
+    def slow(self, level, tensor):
+        time.sleep(0.1)
+        return infer(self, level, tensor)
+
+    monkeypatch.setattr(LevelBank, 'infer', slow)
+    pipeline.configure(PipelineOptions(threads=1, tiling=Tiling(320)))
+    pipeline.submit(Frame(tiny_ladder.scene(960, 512, []), 'rgb'))
+    limit = time.monotonic() + 20
+    while not pipeline.statistics().processed and time.monotonic() < limit:
+        pipeline.control()
+        time.sleep(0.05)
+    assert pipeline.statistics().processed == 1
+    assert not pipeline.health.failed
 
 
 def test_a_classifier_has_no_tiles(tmp_path):

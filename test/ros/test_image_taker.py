@@ -90,6 +90,71 @@ def test_where_the_message_lies_otherwise_rclpy_takes_it(send, monkeypatch):
     assert taken.step == 14
 
 
+def other_than_expected(**fields: Any) -> type:
+    """`_CImage` with further fields before those named."""
+    known = image_taker._CImage._fields_
+    wanted = [f for name, kind in known for f in (*fields.get(name, ()), (name, kind))]
+    return type('_CImage', (image_taker.ctypes.Structure,), {'_fields_': tuple(wanted)})
+
+
+class Missing:
+    """A library without some functions."""
+
+    def __init__(self, library: Any, *names: str) -> None:
+        self._library, self._names = library, names
+
+    def __getattr__(self, name: str) -> Any:
+        if name in self._names:
+            raise AttributeError(f'undefined symbol: {name}')
+        return getattr(self._library, name)
+
+    def __getitem__(self, name: str) -> Any:
+        return self._library[name]
+
+
+def without(*names: str) -> Any:
+    load = image_taker.ctypes.CDLL
+    return lambda name: Missing(load(name), *names)
+
+
+@pytest.mark.parametrize(('place', 'name', 'value'), [
+    (image_taker.ctypes, 'CDLL', without('rcl_take')),
+    (image_taker.ctypes, 'CDLL', without('rmw_deserialize')),
+    (image_taker, 'PLAIN', 'sensor_msgs__msg__Picture'),
+    (image_taker, '_CImage', other_than_expected(height=[('depth', image_taker.ctypes.c_uint32)])),
+    (image_taker, '_CImage', other_than_expected(sec=[('hash', image_taker.ctypes.c_uint64)])),
+    (image_taker, 'serialize_message', lambda message: b'\0\1\0\0'),
+    (image_taker, 'serialize_message', lambda message: 1 / 0),
+])
+def test_whatever_is_otherwise_rclpy_takes_it_and_the_log_says_so_once(
+    send, monkeypatch, caplog, place, name, value
+):
+    monkeypatch.setattr(place, name, value)
+    take = image_taker.image_taker.__wrapped__()
+    with caplog.at_level('INFO'):
+        take = image_taker.image_taker.__wrapped__()
+        for number in (1, 2):
+            assert isinstance(send(picture(number), take), Image)
+    assert len([r for r in caplog.records if 'by rclpy' in r.message]) == 1
+
+
+@pytest.mark.parametrize('fault', ['no pointer', 'rcl_take fails'])
+def test_what_shows_only_with_the_first_image_costs_none(send, monkeypatch, caplog, fault):
+    take = image_taker.image_taker.__wrapped__()
+    if fault == 'no pointer':
+        def through(handle: Any) -> Any:
+            return take(Missing(handle, 'pointer'))
+    else:
+        take._library.take = lambda *arguments: 1  # RCL_RET_ERROR
+        through = take
+    with caplog.at_level('INFO'):
+        for number in (1, 2):
+            taken = send(picture(number), through)
+            assert isinstance(taken, Image)
+            assert taken.data[0] == number
+    assert len([r for r in caplog.records if 'by rclpy' in r.message]) == 1
+
+
 def test_where_there_is_no_such_library_rclpy_takes_it(send, monkeypatch):
     def missing(name: str) -> None:
         raise OSError(f'{name}: cannot open shared object file')

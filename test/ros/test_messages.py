@@ -74,12 +74,24 @@ def test_a_packer_follows_another_frame_id():
         assert [d.header.frame_id for d in read.detections] == [frame_id] * 2
 
 
-def test_bytes_that_this_ros_reads_otherwise_are_not_sent(monkeypatch):
+def unknown_type(*_):
+    raise RuntimeError('no type support')
+
+
+@pytest.mark.parametrize(('name', 'value'), [
+    ('NO_POSE', bytes(len(detections_cdr.NO_POSE))),  # another default
+    ('NO_POSE', b''),  # another definition of the message
+    ('LITTLE_ENDIAN', b'\0\0\0\0'),  # read in the other order
+    ('deserialize_message', unknown_type),
+    ('deserialize_message', lambda data, kind: kind()),
+])
+def test_bytes_that_this_ros_reads_otherwise_are_not_sent(monkeypatch, caplog, name, value):
     assert packing_works()
-    monkeypatch.setattr(detections_cdr, 'NO_POSE', bytes(len(detections_cdr.NO_POSE)))
-    assert not packing_works.__wrapped__()
-    monkeypatch.setattr(detections_cdr, 'NO_POSE', b'')
-    assert not packing_works.__wrapped__()
+    monkeypatch.setattr(detections_cdr, name, value)
+    with caplog.at_level('INFO'):
+        assert not packing_works.__wrapped__()
+    (record,) = caplog.records
+    assert 'serialised by rclpy' in record.message
 
 
 def test_class_names_and_classification():

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import math
 import time
+from collections.abc import Callable
 
 import numpy as np
 
@@ -20,8 +21,9 @@ from .tiles import Tile, Tiling
 class FrameProcessor:
     """The stages and their times; for one thread (it owns the input buffer)."""
 
-    def __init__(self, bank: LevelBank) -> None:
-        self._bank = bank
+    def __init__(self, bank: LevelBank, on_answer: Callable[[], None] = lambda: None) -> None:
+        """``on_answer`` is called after every run of the engine; a frame may need many."""
+        self._bank, self._on_answer = bank, on_answer
         self._preprocess = Preprocessor(bank.ladder.input)
 
     def __call__(
@@ -74,6 +76,7 @@ class FrameProcessor:
         tensor, geometry = self._preprocess(image, color)
         watch.lap('preprocess')
         outputs = self._bank.infer(level, tensor)
+        self._on_answer()
         watch.lap('inference')
         decoded = decoder(outputs, geometry)
         watch.lap('postprocess')

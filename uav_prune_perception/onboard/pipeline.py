@@ -264,7 +264,7 @@ class Pipeline:
 
     def _work(self, mailbox: Mailbox[Frame], bank: LevelBank, watch: WorkWatch) -> None:
         """The worker thread: until the mailbox is closed, or nobody waits for it any more."""
-        process = FrameProcessor(bank)
+        process = FrameProcessor(bank, watch.answered)
         while not watch.dismissed and (frame := mailbox.get()) is not None:
             try:
                 self._handle(frame, bank, process, watch)

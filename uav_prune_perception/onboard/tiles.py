@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -16,6 +17,8 @@ from .results import Detections
 
 # A box that ends this near to an inner edge of its tile was cut off there, most likely.
 EDGE_PX, EDGE_SHARE = 2.0, 0.01  # pixels; of the tile's side
+# More would take seconds, on any engine, and a tile of a pixel all memory.
+MOST_TILES = 512
 # A cut-off box goes when so much of it lies in a whole one of its class.
 CUT_INSIDE = 0.6
 
@@ -55,8 +58,20 @@ class Tiling:
             raise ValueError(f'tile overlap is {self.overlap}, must be 0..0.9')
 
     def views(self, width: int, height: int, spec: InputSpec) -> list[Tile]:
-        """What the engine sees of a picture of this size, one after the other."""
-        tiles = tile_grid(width, height, self._tile(spec), self._shared(spec))
+        """What the engine sees of a picture of this size, one after the other.
+
+        Raises:
+            ValueError: more than `MOST_TILES`, or an overlap that leaves nothing of a tile.
+        """
+        tile, shared = self._tile(spec), self._shared(spec)
+        sides = zip((width, height), tile, shared, strict=True)
+        count = math.prod(len(_starts(*side)) for side in sides)
+        if count > MOST_TILES:
+            raise ValueError(
+                f'a picture of {width} x {height} has {count} tiles of {self.width} px with '
+                f'overlap {self.overlap:g}, more than {MOST_TILES}: make the tiles larger'
+            )
+        tiles = tile_grid(width, height, tile, shared)
         whole = [Tile(0, 0, width, height)] if self.whole and len(tiles) > 1 else []
         return whole + tiles
 

@@ -35,6 +35,11 @@ class WorkWatch:
             self._frame, self.level = frame, level
             self._begun_s, self._looks = time.monotonic(), 0
 
+    def answered(self) -> None:
+        """The engine has answered, and has more to do for the same frame (its next tile)."""
+        with self._lock:
+            self._begun_s, self._looks = time.monotonic(), 0
+
     def finished(self) -> bool:
         """The engine has answered or failed; whether the frame is still the worker's."""
         with self._lock:

@@ -10,6 +10,7 @@ and the pixels are looked at where they lie.
 from __future__ import annotations
 
 import ctypes
+import logging
 from collections.abc import Callable
 from functools import cache
 from typing import Any
@@ -23,6 +24,8 @@ from std_msgs.msg import Header
 Take = Callable[[Any], Any]
 TAKE_FAILED = 401  # rcl/types.h, RCL_RET_SUBSCRIPTION_TAKE_FAILED: somebody else was faster
 PLAIN = 'sensor_msgs__msg__Image'
+
+log = logging.getLogger(__name__)
 
 
 class _Sequence(ctypes.Structure):
@@ -135,15 +138,42 @@ class TakenImage:
 def image_taker() -> Take:
     """Takes the next sensor_msgs/Image of a subscription's handle; None when there is none.
 
-    Where the C library is another one than this file knows, rclpy's own way.
+    Where the C library is another one than this file knows, rclpy's own way; the log says so.
     """
     try:
         library = _Library()
         if _knows(library):
-            return lambda handle: _take(library, handle)
-    except (OSError, AttributeError, MemoryError):
-        pass
+            return _DirectTake(library)
+        reason = 'the C message lies in memory otherwise than expected'
+    except Exception as error:  # nothing that goes wrong here is worth a flight
+        reason = f'{type(error).__name__}: {error}'
+    return _fall_back(reason)
+
+
+def _fall_back(reason: str) -> Take:
+    log.info(f'images are copied once more, by rclpy: {reason}')
     return take_message(Image)
+
+
+class _DirectTake:
+    """Takes images past rclpy; from the first failure on, through it.
+
+    The self-check has no subscription: what differs only there shows with the first image.
+    """
+
+    def __init__(self, library: _Library) -> None:
+        self._library = library
+        self._instead: Take | None = None
+
+    def __call__(self, handle: Any) -> Any:
+        if self._instead is None:
+            try:
+                return _take(self._library, handle)
+            except MemoryError:
+                raise  # rclpy would need twice as much
+            except Exception as error:
+                self._instead = _fall_back(f'{type(error).__name__}: {error}')
+        return self._instead(handle)
 
 
 def take_message(kind: Any) -> Take:
