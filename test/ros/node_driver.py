@@ -126,13 +126,11 @@ class Driver(Node):
         self.wait_until(self.images.get_subscription_count, 'subscription to image')
 
     def detect(
-        self, image: np.ndarray, encoding: str, attempts: int = 3, **fields: Any
+        self, image: np.ndarray, encoding: str, once: bool = False, **fields: Any
     ) -> Detection2DArray:
         """Publish a picture and wait for the answer that bears its stamp."""
         self.wait_for_camera()
-        return self.ask(
-            self.images, lambda: image_message(image, encoding, **fields), attempts=attempts
-        )
+        return self.ask(self.images, lambda: image_message(image, encoding, **fields), once=once)
 
     def detect_compressed(self, data: bytes, form: str) -> Detection2DArray:
         self.wait_until(self.compressed.get_subscription_count, 'subscription to compressed')
@@ -143,22 +141,29 @@ class Driver(Node):
         publisher: Any,
         make: Callable[[], Any],
         answers: list[Detection2DArray] | None = None,
-        attempts: int = 3,
+        once: bool = False,
     ) -> Detection2DArray:
-        """Publish a picture until there is an answer that bears its stamp."""
+        """Publish a picture until there is an answer that bears its stamp.
+
+        Best effort: under load a picture may be replaced, and then there is another one, unless
+        it is to be sent only ``once``.
+        """
         answers = self.detections if answers is None else answers
-        for _ in range(attempts):  # best effort: under load a picture may be replaced
-            message = make()
-            publisher.publish(message)
-            stamp = message.header.stamp
-            try:
-                return self.wait_until(
-                    lambda stamp=stamp: [d for d in answers if d.header.stamp == stamp],
-                    'detections with the stamp of the image', 4.0,
-                )[0]
-            except AssertionError:
-                continue
-        raise AssertionError(f'{attempts} pictures and no detections with their stamps')
+        stamps: list[Any] = []
+        next_s = 0.0
+
+        def answered() -> list[Detection2DArray]:
+            nonlocal next_s
+            if time.monotonic() >= next_s and not (once and stamps):
+                next_s = time.monotonic() + 2.0
+                message = make()
+                stamps.append(message.header.stamp)
+                publisher.publish(message)
+            return [d for d in answers if d.header.stamp in stamps]
+
+        found: list[Detection2DArray] = self.wait_until(
+            answered, 'detections with the stamp of the image')
+        return found[-1]
 
     def counters(self, fresh: bool = True) -> dict[str, float]:
         """The numbers of the next ``~/stats``."""

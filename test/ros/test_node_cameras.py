@@ -128,9 +128,12 @@ def test_accounting_is_exact_per_camera_and_a_burst_starves_nobody(cameras):
         cameras.images['down'].publish(messages['down'])
         driver.wait_until(lambda: True, 'a look round')
 
-    def settled() -> bool:
-        total = driver.counters()
-        return not total['waiting'] + total['in_work']
+    seen = {'received': -1.0}
+
+    def settled() -> bool:  # nothing left, and nothing came any more for a while
+        nonlocal seen
+        before, seen = seen, driver.counters()
+        return before['received'] == seen['received'] and not seen['waiting'] + seen['in_work']
 
     driver.wait_until(settled, 'quiet after the burst')
     now = {name: cameras.counters(name) for name in PICTURES}

@@ -116,9 +116,10 @@ def test_forced_level_runs_is_told_and_told_again_to_a_late_joiner(driver):
 
     driver.levels.clear()
     assert driver.set(ladder__forced_level='') == ''
-    fly_until_level(driver, '100')  # released: the policy climbs, straight to what fits
-    assert [s.name for s in driver.levels] == ['25', '100']
-    assert words(driver.levels[-1])['previous'] == '25'
+    fly_until_level(driver, '100')  # released: the policy climbs
+    names = [s.name for s in driver.levels]
+    assert names[0] == '25'  # from where it is; a busy machine may stop at 50
+    assert [words(s)['previous'] for s in driver.levels[1:]] == names[:-1]
     assert 'step up' in driver.levels[-1].message
 
 
@@ -293,7 +294,7 @@ def test_every_image_is_accounted_for_after_a_burst(driver):
 def test_full_hd_best_effort_images_arrive(driver):
     driver.wait_for_camera()
     large = cv2.resize(PICTURE, (1920, 1080), interpolation=cv2.INTER_NEAREST)
-    answers = [driver.detect(large, 'rgb8', attempts=1) for _ in range(20)]  # one lost = failed
+    answers = [driver.detect(large, 'rgb8', once=True) for _ in range(20)]  # one lost = failed
     assert box_of(answers[-1]) == pytest.approx([3 * v for v in BOX], abs=8)
 
 
