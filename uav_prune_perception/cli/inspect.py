@@ -49,6 +49,8 @@ def print_ladder(ladder: Ladder) -> None:
             level.profiles[device] for level in ladder.levels if device in level.profiles
         )
         print(f'[{number}] {device}: {profile.engine}, ms, n = {profile.n}')
+    for line in ladder.remarks():
+        print(line)
     _print_provenance(ladder)
 
 

@@ -19,6 +19,7 @@ from uav_prune_perception.training.task import LearningTask, Predict
 
 from .evaluation_details import Details, Witness, details
 from .onnx_export import export_onnx
+from .plausibility import remarks
 from .verification import open_engine, verify_onnx
 
 MODEL = 'model.onnx'
@@ -69,6 +70,9 @@ def make_engine_file(
     witness = Witness(engine_predict(open_engine(path)), task.kind)
     accuracy = task.evaluate(witness, split='test', batch_size=1)
     more = details(task, 'test', witness.answers)
+    odd = remarks(task, agreement, witness.answers)
+    if odd:
+        more = {**more, 'remarks': odd}
     return EngineFacts(accuracy, agreement.relative_error, agreement.inputs, opset, more)
 
 

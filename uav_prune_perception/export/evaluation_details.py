@@ -26,11 +26,12 @@ class Details(TypedDict, total=False):
 
     ``confusion[real][said]`` counts; for detection the last row and column are the background,
     at the score threshold that flies. ``curves[class]`` is the best precision at the recalls
-    0, 0.05 .. 1.
+    0, 0.05 .. 1. ``remarks`` are lines on what is odd (`plausibility`).
     """
 
     confusion: list[list[int]]
     curves: dict[str, list[float]]
+    remarks: list[str]
 
 
 class Witness:

@@ -26,10 +26,19 @@ NOT_FINITE = '; clamp what its decoding exponentiates, or train longer'
 
 @dataclass(frozen=True)
 class Agreement:
-    """Largest difference found: of each output channel, relative to that channel's largest."""
+    """How far engine and network agree, and whether they say anything.
+
+    Attributes:
+        relative_error: largest difference of the two: of each output channel, relative to that
+            channel's largest value.
+        inputs: on so many inputs.
+        spread: of each output channel, by how much the answers to different inputs differ, on
+            the same scale; 0 where the picture does not matter. Empty for fewer than two.
+    """
 
     relative_error: float
     inputs: int
+    spread: tuple[float, ...] = ()
 
 
 def open_engine(path: str | Path, *, threads: int = 0) -> OnnxRuntimeEngine:
@@ -68,7 +77,7 @@ def verify_onnx(
     engine = open_engine(path)
     was_training = model.training
     model.eval()
-    worst, count = 0.0, 0
+    worst, count, answers = 0.0, 0, Answers()
     try:
         for array in inputs:
             with torch.no_grad():
@@ -79,6 +88,7 @@ def verify_onnx(
                 mend = NOT_FINITE if 'not finite' in str(error) else ''
                 raise ExportError(f'{error}{mend}') from None
             worst = max(worst, _difference(got, wanted, Path(path)))
+            answers.add(_by_channel(wanted))
             count += 1
     finally:
         model.train(was_training)
@@ -89,7 +99,31 @@ def verify_onnx(
             f'{path}: differs from the torch network by {worst:.2g} (allowed {tolerance:.2g}); '
             'try another export.opset, or raise export.tolerance if that is good enough'
         )
-    return Agreement(worst, count)
+    return Agreement(worst, count, answers.spread())
+
+
+class Answers:
+    """The range of what was said to several inputs, value by value."""
+
+    def __init__(self) -> None:
+        self._low: NDArray[np.float32] | None = None
+        self._high: NDArray[np.float32] | None = None
+        self._count = 0
+
+    def add(self, rows: NDArray[np.float32]) -> None:
+        """One answer, [channels, values]."""
+        low, high = self._low, self._high
+        self._low = rows if low is None else np.minimum(low, rows)
+        self._high = rows if high is None else np.maximum(high, rows)
+        self._count += 1
+
+    def spread(self) -> tuple[float, ...]:
+        """See `Agreement`."""
+        if self._low is None or self._high is None or self._count < 2:
+            return ()
+        largest = np.maximum(np.abs(self._low), np.abs(self._high)).max(axis=1)
+        moved = (self._high - self._low).max(axis=1)
+        return tuple((moved / np.maximum(largest, SMALLEST_SCALE)).tolist())
 
 
 def _difference(got: NDArray[np.float32], wanted: NDArray[np.float32], path: Path) -> float:
@@ -99,7 +133,12 @@ def _difference(got: NDArray[np.float32], wanted: NDArray[np.float32], path: Pat
         raise ExportError(
             f'{path}: the torch network gives numbers that are not finite{NOT_FINITE}'
         )
-    rows = wanted.reshape(wanted.shape[1], -1) if wanted.ndim > 2 else wanted.reshape(1, -1)
+    rows = _by_channel(wanted)
     scale = np.maximum(np.abs(rows).max(axis=1), SMALLEST_SCALE)
     error = np.abs(got.reshape(rows.shape) - rows).max(axis=1) / scale
     return float(error.max())
+
+
+def _by_channel(output: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Logits are one channel: [channels, values]."""
+    return output.reshape(output.shape[1] if output.ndim > 2 else 1, -1)

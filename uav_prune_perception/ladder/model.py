@@ -230,3 +230,11 @@ class Ladder:
                 return level
         names = ', '.join(level.name for level in self.levels)
         raise LadderError(f'{self.folder}: no level "{name}"; there are {names}')
+
+    def remarks(self) -> list[str]:
+        """What was odd about its levels' answers when they were judged, a line each."""
+        known = self.provenance.get('evaluation', {})
+        return [
+            f'level {level.name}: {line}'
+            for level in self.levels for line in known.get(level.name, {}).get('remarks', ())
+        ]

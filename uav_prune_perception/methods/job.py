@@ -217,6 +217,8 @@ def _export(
         f'{facts.compared_on} inputs; {accuracy.metric} {accuracy.value:.4f} on '
         f'{accuracy.split} (n = {accuracy.n})'
     )
+    for line in facts.details.get('remarks', ()):
+        reporter.warn(f'{level.name}: {line}')
     return ExportedLevel(
         level.name, level.macs, level.kept_macs, level.params, accuracy,
         {MODEL: stage / MODEL, **level.files}, details=facts.details,

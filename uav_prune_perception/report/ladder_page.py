@@ -15,7 +15,7 @@ from .evaluation_plots import evaluation_plots
 from .ladder_figures import class_table, common_device, figure_table, level_table
 from .ladder_plots import pareto_plots, training_plots, width_plot
 from .level_pictures import LevelPicture
-from .page import cards, heading, image, page, table
+from .page import cards, heading, image, page, remark, table
 
 
 def ladder_page(
@@ -36,6 +36,7 @@ def ladder_markdown(ladders: Sequence[Ladder]) -> str:
     parts = [f'# {_title(ladders)}', level_table(ladders, device).markdown()]
     if device:
         parts.append(f'Engine: {_engine(ladders[0], device)}.')
+    parts += [f'**{line}**' for ladder in ladders for line in _remarks(ladder, ladders)]
     for ladder in ladders:
         classes = class_table(ladder)
         if classes is not None:
@@ -45,6 +46,11 @@ def ladder_markdown(ladders: Sequence[Ladder]) -> str:
             parts += [f'## {ladder.name}: worst class and object sizes', figures.markdown()]
         parts.append(_origin(ladder))
     return '\n\n'.join(parts) + '\n'
+
+
+def _remarks(ladder: Ladder, ladders: Sequence[Ladder]) -> list[str]:
+    prefix = f'{ladder.name}: ' if len(ladders) > 1 else ''
+    return [prefix + line for line in ladder.remarks()]
 
 
 def _title(ladders: Sequence[Ladder]) -> str:
@@ -68,6 +74,8 @@ def _parts(
     yield pareto_plots(ladders, device)
     levels = level_table(ladders, device)
     yield table(levels.head, levels.rows)
+    for ladder in ladders:
+        yield from (remark(line) for line in _remarks(ladder, ladders))
     for ladder in ladders:
         prefix = f'{ladder.name}: ' if len(ladders) > 1 else ''
         classes = class_table(ladder)

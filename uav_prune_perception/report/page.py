@@ -22,6 +22,11 @@ def heading(text: str, lead: str = '') -> str:
     return f'<h2>{html.escape(text)}</h2>{below}'
 
 
+def remark(text: str) -> str:
+    """A line that stands out."""
+    return f'<p class="remark">{html.escape(text)}</p>'
+
+
 def cards(items: Sequence[tuple[str, str]]) -> str:
     """Headline figures: (figure, what it is)."""
     inner = (
