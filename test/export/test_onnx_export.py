@@ -85,6 +85,28 @@ def test_the_other_exporter_takes_over(
     assert verify_onnx(model, path, inputs()).relative_error < 1e-5
 
 
+class Attentive(nn.Module):
+    """Attention over places, as the necks of transformer detectors have it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(3, 8, 8, 8)
+        self.attention = nn.MultiheadAttention(8, 2, batch_first=True)
+
+    def forward(self, x: Tensor) -> Tensor:
+        places = self.conv(x).flatten(2).transpose(1, 2)
+        return places + self.attention(places, places, places, need_weights=False)[0]
+
+
+def test_attention_is_written_for_old_readers_too(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    model, example, path = Attentive().eval(), torch.zeros(1, 3, 16, 24), tmp_path / 'm.onnx'
+    before = torch.backends.mha.get_fastpath_enabled()
+    export_onnx(model, example, path, input_name='i', output_name='o', opset=17)
+    assert torch.backends.mha.get_fastpath_enabled() == before
+    assert verify_onnx(model, path, inputs()).relative_error < 1e-5
+
+
 def test_both_refusals_are_told_in_one_line(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

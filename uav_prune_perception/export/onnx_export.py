@@ -69,7 +69,7 @@ def export_onnx(
     model.eval()
     try:
         with replacing(path) as temporary:
-            with _quiet(), torch.no_grad():
+            with _quiet(), _attention_in_parts(), torch.no_grad():
                 proto = _export(model, example, str(temporary), (input_name, output_name), opset)
             proto = _checked(proto, opset, input_name, output_name)
             if rewrite:
@@ -156,6 +156,17 @@ def _forget_sources(proto: onnx.ModelProto) -> None:
                 del value.metadata_props[:]
     if hasattr(proto.graph, 'metadata_props'):
         del proto.graph.metadata_props[:]
+
+
+@contextlib.contextmanager
+def _attention_in_parts() -> Iterator[None]:
+    """``nn.MultiheadAttention`` as ordinary operators: in evaluation it is one that ONNX lacks."""
+    before = torch.backends.mha.get_fastpath_enabled()
+    torch.backends.mha.set_fastpath_enabled(False)
+    try:
+        yield
+    finally:
+        torch.backends.mha.set_fastpath_enabled(before)
 
 
 @contextlib.contextmanager
