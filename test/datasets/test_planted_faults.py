@@ -5,13 +5,18 @@
 from __future__ import annotations
 
 import json
+import os
+import shutil
 
+import cv2
 import numpy as np
 import pytest
 import yaml
 from PIL import Image
 
 from uav_prune_perception.datasets.annotation_formats import read_annotations
+from uav_prune_perception.datasets.check import check_pictures
+from uav_prune_perception.datasets.detection_folder import detection_folder, read_upright
 from uav_prune_perception.datasets.detection_set import DatasetError
 
 SIZE = (160, 120)
@@ -204,3 +209,126 @@ def test_corners_of_dota_that_are_no_numbers(tmp_path):
     boxes, faults = found_in(tmp_path)
     assert boxes == [1, 0, 0]
     assert faults == [('empty box', '01.txt:3'), ('empty box', '02.txt:3')]
+
+
+def test_yolo_as_others_write_it_is_read(tmp_path):
+    root = yolo(tmp_path, [GOOD_YOLO, GOOD_YOLO, '0 0.5 0.5 0.2 0.2 ' + '0.1 0.2 2 ' * 4],
+                {'kpt_shape': [4, 3], 'valid': 'images/valid'})
+    shutil.copytree(root / 'images' / 'train', root / 'images' / 'valid')
+    shutil.move(root / 'labels' / 'train' / '00.txt', root / 'images' / 'train' / '00.txt')
+    shutil.move(root / 'images' / 'train', root / 'store')
+    (root / 'images' / 'train').mkdir()
+    (root / 'images' / 'train' / 'linked').symlink_to(root / 'store')
+    (root / 'images' / 'train' / 'back').symlink_to(root / 'images')
+    shutil.move(root / 'labels' / 'train', root / 'texts')
+    (root / 'labels' / 'train').mkdir()
+    (root / 'labels' / 'train' / 'linked').symlink_to(root / 'texts')
+    found = read_annotations(root)
+    assert [len(picture.boxes) for picture in found.splits['train']] == [1, 1, 1]
+    assert found.splits['train'][2].boxes.tolist() == [[64.0, 48.0, 96.0, 72.0]], 'key points'
+    assert len(found.splits['val']) == 3, 'valid: is val:'
+    assert {fault.kind for fault in found.faults} == {'no labels'}, 'those of val'
+
+
+def test_lists_over_one_folder_make_no_strays(tmp_path):
+    root = yolo(tmp_path, [GOOD_YOLO] * 4, {'train': 'train.txt', 'val': 'val.txt'})
+    (root / 'train.txt').write_text('images/train/00.png\nimages/train/01.png\n')
+    (root / 'val.txt').write_text('images/train/02.png\n')
+    faults = read_annotations(root).faults
+    assert [(fault.kind, fault.place) for fault in faults] == [
+        ('not used', str(root / 'images' / 'train'))]
+    assert '03.png' in faults[0].text
+
+
+@pytest.mark.parametrize(('names', 'words'), [
+    ('car, person', "names: is 'car, person', no list"),
+    (['yes', True], r"'True' \(label 1\) is no name; put it in quotes"),
+])
+def test_names_that_are_no_names_are_shown(tmp_path, names, words):
+    with pytest.raises(DatasetError, match=words):
+        read_annotations(yolo(tmp_path, [GOOD_YOLO], {'names': names}))
+
+
+def test_boxes_in_fractions_where_pixels_are_wanted(tmp_path):
+    def change(document):
+        document['annotations'][0]['bbox'] = [0.1, 0.1, 0.5, 0.5]
+        document['annotations'][1].update(bbox=[], segmentation=[[10, 10, 40, 10, 40, 40]])
+        document['images'][2].update(width=SIZE[1], height=SIZE[0])
+        document['images'][3]['file_name'] = r'C:\data\train\03.png'
+
+    root = coco(tmp_path, change)
+    Image.new('RGB', SIZE).save(root / 'train' / 'extra.png')
+    (root / 'annotations' / 'a_train_old.json').write_text('{}')
+    boxes, faults = found_in(root)
+    assert boxes == [0, 1, 1, 1]
+    assert [kind for kind, _ in faults] == ['not used', 'wrong size', 'empty box', 'not used']
+    assert 'fractions, where pixels are wanted' in read_annotations(root).faults[2].text
+
+
+def voc(root, angle, listed):
+    pictures(root / 'JPEGImages', 3)
+    (root / 'Annotations').mkdir()
+    (root / 'ImageSets' / 'Main').mkdir(parents=True)
+    for index, name in enumerate(('car', 'Car', 'car')):
+        (root / 'Annotations' / f'{index:02}.xml').write_text(
+            f'<a><object><name>{name}</name><robndbox><cx>80</cx><cy>60</cy><w>40</w><h>10</h>'
+            f'<angle>{angle}</angle></robndbox></object></a>')
+    (root / 'ImageSets' / 'Main' / 'train.txt').write_text(listed)
+    return root
+
+
+def test_angles_in_degrees_and_pictures_in_no_split_of_voc(tmp_path):
+    root = voc(tmp_path, 90, '00.png\n01.png\n')
+    boxes, faults = found_in(root)
+    assert boxes == [0, 0]
+    assert faults == [
+        ('not used', 'JPEGImages'), ('bad line', '00.xml: object 1'),
+        ('bad line', '01.xml: object 1'),
+    ]
+    texts = [fault.text for fault in read_annotations(root).faults]
+    assert texts[0].startswith('1 picture in no list of')
+    assert 'radians' in texts[1]
+
+
+def test_names_that_differ_in_case_only_are_told(tmp_path):
+    found = read_annotations(voc(tmp_path, 1.5707963, '00\n01\n02\n'))
+    assert found.splits['train'][0].boxes.round(3).tolist() == [[75.0, 40.0, 85.0, 80.0]]
+    told = [str(fault) for fault in check_pictures(found) if fault.kind == 'similar names']
+    assert told == ['classes: similar names: "Car" and "car" count as two; is it one class?']
+
+
+def test_dota_without_a_single_object_says_why(tmp_path):
+    (tmp_path / 'train' / 'labelTxt').mkdir(parents=True)
+    pictures(tmp_path / 'train' / 'images', 1)
+    labels = tmp_path / 'train' / 'labelTxt' / '00.txt'
+    labels.write_text('gsd:0.1\n10 10 50 10 50 50 10 50 large vehicle 0\n')
+    with pytest.raises(DatasetError, match=r'no object in any file; .*00.txt:2: bad line'):
+        read_annotations(tmp_path)
+    labels.write_text('10 10 50 10 50 50 10 50 plane 1\n')
+    with pytest.raises(DatasetError, match='no object in any file, all are difficult'):
+        read_annotations(tmp_path)
+
+
+def test_colours_of_sixteen_bits_are_not_squashed(tmp_path):
+    path = tmp_path / 'deep.png'
+    cv2.imwrite(str(path), np.full((8, 8, 3), 40000, np.uint16))
+    with pytest.raises(DatasetError, match='more than 8 bits'):
+        read_upright(path, 3)
+
+
+def test_training_without_a_box_is_refused(tmp_path):
+    root = yolo(tmp_path, ['', '', GOOD_YOLO, ''])
+    with pytest.raises(DatasetError, match='not one box of person in train'):
+        detection_folder(root, width=32, height=32, classes=['person'])
+
+
+def test_a_folder_without_the_right_to_read_is_named(tmp_path, monkeypatch):
+    root = yolo(tmp_path, [GOOD_YOLO])
+
+    def closed(place, **options):  # root may look everywhere, so the system cannot be asked
+        options['onerror'](PermissionError(13, 'Permission denied', str(place)))
+        return iter(())
+
+    monkeypatch.setattr(os, 'walk', closed)
+    with pytest.raises(DatasetError, match='Permission denied; give this user the right'):
+        read_annotations(root)

@@ -98,7 +98,17 @@ class Attentive(nn.Module):
         return places + self.attention(places, places, places, need_weights=False)[0]
 
 
-def test_attention_is_written_for_old_readers_too(tmp_path: Path) -> None:
+def test_attention_is_written_for_old_readers_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ordinary = torch.onnx.export
+
+    def older_only(*args: object, dynamo: bool, **options: object) -> object:
+        if dynamo:
+            raise RuntimeError('its opset 18 goes down to 17 for a part of networks only')
+        return ordinary(*args, dynamo=dynamo, **options)
+
+    monkeypatch.setattr(torch.onnx, 'export', older_only)
     torch.manual_seed(0)
     model, example, path = Attentive().eval(), torch.zeros(1, 3, 16, 24), tmp_path / 'm.onnx'
     before = torch.backends.mha.get_fastpath_enabled()
@@ -141,6 +151,34 @@ def test_another_networks_file_is_refused(tmp_path: Path) -> None:
         other.out.weight[0, 0] += 0.5
     with pytest.raises(ExportError, match='differs from the torch network by'):
         verify_onnx(other, path, inputs())
+
+
+class Boxes(nn.Module):
+    """Two candidates, one of them driven out of every picture by an exponential."""
+
+    def __init__(self, wild: float, shift: float = 0.0) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(3, 6, 16, 16)
+        self.wild, self.shift = wild, shift
+
+    def forward(self, x: Tensor) -> Tensor:
+        near = self.conv(x).flatten(2)[:, :, :1].sigmoid() * 20 + self.shift
+        far = near * (self.wild * (1 + 0.1 * self.shift))
+        return torch.cat([near, far], dim=2)
+
+
+def test_a_box_out_of_all_pictures_neither_hides_nor_is_a_difference(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    model, path = Boxes(1e9), tmp_path / 'm.onnx'
+    export_onnx(model, torch.zeros(1, 3, 16, 24), path, input_name='i', output_name='o')
+    other = Boxes(1e9)
+    other.load_state_dict(model.state_dict())
+    other.shift = 0.02  # of a box in the picture; the wild one moves by two in a thousand
+    assert verify_onnx(model, path, inputs(), reach=48.0).relative_error < 1e-5
+    agreement = verify_onnx(other, path, inputs(), reach=48.0, tolerance=1.0)
+    assert 1e-4 < agreement.relative_error < 2e-2
+    with pytest.raises(ExportError, match='differs from the torch network by'):
+        verify_onnx(other, path, inputs(), reach=48.0, tolerance=1e-4)
 
 
 def test_numbers_that_are_not_finite_are_refused(tmp_path: Path) -> None:

@@ -16,12 +16,12 @@ from uav_prune_perception.cli.main import main
 from uav_prune_perception.export.engine_file import make_engine_file
 from uav_prune_perception.training.task_factory import make_task
 
-NETWORK = '''
+NETWORK = """
 import torch
 from torch import nn
 
 class Dead(nn.Module):
-    """Boxes that the picture moves, and scores that nothing moves."""
+    # boxes that the picture moves, and scores that nothing moves
 
     def __init__(self, classes, channels=3):
         super().__init__()
@@ -32,12 +32,13 @@ class Dead(nn.Module):
     def forward(self, images):
         raw = self.head(self.body(images)).flatten(2)
         low = raw[:, :2].sigmoid() * 40
-        return torch.cat([low, low + raw[:, 2:4].sigmoid() * 20 + 1, (0 * raw[:, 4:]).sigmoid()], 1)
+        high = low + raw[:, 2:4].sigmoid() * 20 + 1
+        return torch.cat([low, high, (0 * raw[:, 4:]).sigmoid()], 1)
 
     def training_loss(self, output, targets):
         return output.square().mean()
-'''
-RECIPE = '''
+"""
+RECIPE = """
 name: dead
 data: {kind: generated_scenes, train: 2, val: 2, test: 2, width: 96, height: 64}
 network: {name: 'dead_net:Dead'}
@@ -45,7 +46,7 @@ train: {epochs: 1, batch_size: 2, threads: 1}
 prune: {method: l1, levels: [{kept_macs: 1.0}]}
 finetune: {epochs: 0}
 export: {profile_runs: 5, threads: 1}
-'''
+"""
 
 
 class Head(nn.Module):

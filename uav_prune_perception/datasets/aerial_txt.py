@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -76,11 +76,23 @@ def read_dota(root: Path) -> AnnotatedSet:
         for line in _good_lines(file, dota_line) if line.name is not None
     })
     if not names:
-        raise DatasetError(f'{labelled["train"]}: no object in any file')
+        raise DatasetError(f'{labelled["train"]}: no object in any file{_first_bad(labelled)}')
     result = AnnotatedSet('dota', tuple(names))
     for split, folder in labelled.items():
         result.splits[split] = _pictures(folders[split] / 'images', folder, dota_line, result)
     return result
+
+
+def _first_bad(folders: dict[SplitName, Path]) -> str:
+    """Why there is no object, by the first line that is none."""
+    for file in (file for folder in folders.values() for file in sorted(folder.glob('*.txt'))):
+        result = AnnotatedSet('dota', ())
+        for place, text in _lines(file):
+            if _parsed(text, place, dota_line, result) is not None:
+                return ', all are difficult'
+            if result.faults:
+                return f'; {result.faults[0]}'
+    return ''
 
 
 def dota_line(line: str) -> Line | None:
@@ -91,7 +103,7 @@ def dota_line(line: str) -> Line | None:
     if len(words) not in (9, 10):
         raise LineError('x1 y1 x2 y2 x3 y3 x4 y4 name [difficult]')
     points = [float(word) for word in words[:8]]
-    difficult = len(words) == 10 and words[9] == '1'
+    difficult = len(words) == 10 and int(words[9]) > 0
     return Line(None if difficult else words[8], bounds_of(points))
 
 
@@ -189,30 +201,32 @@ def _pictures(
 def _read_lines(
     file: Path, parse: Callable[[str], Line | None], notes: PictureNotes, result: AnnotatedSet
 ) -> None:
+    for place, text in _lines(file):
+        line = _parsed(text, place, parse, result)
+        if line is not None:
+            notes.add(None if line.name is None else result.classes.index(line.name),
+                      line.corners, place)
+
+
+def _lines(file: Path) -> Iterator[tuple[str, str]]:
+    """Place and text of every line that is not blank."""
     for number, text in enumerate(file.read_text(ENCODING, errors='replace').split('\n'), 1):
-        if not text.strip():
-            continue
-        place = f'{file}:{number}'
-        try:
-            line = parse(text.strip())
-        except ValueError as error:
-            wanted = str(error) if isinstance(error, LineError) else NUMBERS_WANTED
-            shown = f'{quoted(text.strip())}, wanted {wanted}'
-            result.faults.append(Fault('bad line', place, shown))
-            continue
-        if line is None:
-            continue
-        notes.add(None if line.name is None else result.classes.index(line.name),
-                  line.corners, place)
+        if text.strip():
+            yield f'{file}:{number}', text.strip()
+
+
+def _parsed(
+    text: str, place: str, parse: Callable[[str], Line | None], result: AnnotatedSet
+) -> Line | None:
+    try:
+        return parse(text)
+    except ValueError as error:
+        wanted = str(error) if isinstance(error, LineError) else NUMBERS_WANTED
+        result.faults.append(Fault('bad line', place, f'{quoted(text)}, wanted {wanted}'))
+        return None
 
 
 def _good_lines(file: Path, parse: Callable[[str], Line | None]) -> list[Line]:
-    lines = []
-    for text in file.read_text(ENCODING, errors='replace').split('\n'):
-        try:
-            line = parse(text.strip()) if text.strip() else None
-        except ValueError:
-            continue  # named when the picture is read
-        if line is not None:
-            lines.append(line)
-    return lines
+    unread = AnnotatedSet('', ())  # its faults are named when the picture is read
+    found = (_parsed(text, place, parse, unread) for place, text in _lines(file))
+    return [line for line in found if line is not None]

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from .aerial_txt import VHR10_POSITIVE, read_dota, read_nwpu_vhr10, read_visdrone
-from .annotations import AnnotatedSet
+from .annotations import AnnotatedSet, walk
 from .coco_json import find_json, read_coco
 from .detection_set import DatasetError
 from .voc_xml import read_voc
@@ -54,11 +54,13 @@ def read_annotations(root: str | Path, form: str = 'auto') -> AnnotatedSet:
         form: a key of `FORMATS`, or 'auto'.
 
     Raises:
-        DatasetError: no such folder, or it is of no known format.
+        DatasetError: no such folder, it may not be read, or it is of no known format.
     """
     path = Path(root).expanduser()
     if not path.exists():
         raise DatasetError(f'{path}: no such folder')
+    for _ in walk(path):
+        pass  # a folder that may not be read would look like an empty one
     chosen = recognise(path) if form == 'auto' else form
     if chosen not in FORMATS:
         raise DatasetError(f'format "{form}" is unknown; there are {", ".join(FORMATS)}')

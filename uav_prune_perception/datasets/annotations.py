@@ -10,6 +10,7 @@ those out, ``uav-prune data check`` names every one.
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,17 +20,20 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
-from .detection_set import SplitName
+from .detection_set import DatasetError, SplitName
 
 PICTURE_SUFFIXES = ('.jpg', '.jpeg', '.png', '.bmp', '.tif', '.tiff', '.webp')
 ENCODING = 'utf-8-sig'  # of text files, with a byte order mark or without
 EXIF_ORIENTATION = 0x0112
 LYING = (5, 6, 7, 8)  # EXIF orientations that exchange width and height
+MIN_SIDE = 0.999  # pixels of the picture, less rounding: nothing can be seen in less
+NAMES_SHOWN = 3
+LOST = 'lost+found'  # of every disk, for root only
 
 FaultKind = Literal[
     'broken picture', 'missing picture', 'no labels', 'wrong size', 'bad line', 'unknown class',
-    'box outside', 'empty box', 'duplicate box', 'empty class', 'duplicate picture',
-    'leaking split',
+    'box outside', 'empty box', 'duplicate box', 'empty class', 'similar names',
+    'duplicate picture', 'leaking split', 'not used',
 ]
 
 # What a decoder of pictures may raise on damaged bytes.
@@ -47,7 +51,7 @@ class Fault:
     text: str
 
     def __str__(self) -> str:
-        return f'{self.place}: {self.kind}: {self.text}'
+        return printable(f'{self.place}: {self.kind}: {self.text}')
 
 
 @dataclass(frozen=True)
@@ -90,12 +94,16 @@ class AnnotatedSet:
 
 @dataclass
 class PictureNotes:
-    """Collects the boxes of one picture and checks each against the picture's edges."""
+    """Collects the boxes of one picture and checks each against the picture's edges.
+
+    ``turned``: its EXIF orientation exchanges width and height, and labels may say either.
+    """
 
     path: Path
     width: int
     height: int
     faults: list[Fault]
+    turned: bool = False
     boxes: list[tuple[float, float, float, float]] = field(default_factory=list)
     labels: list[int] = field(default_factory=list)
     ignored: list[tuple[float, float, float, float]] = field(default_factory=list)
@@ -104,7 +112,8 @@ class PictureNotes:
     def compare_size(self, width: object, height: object, place: str) -> None:
         """Note where labels were made for a picture of another size; sizes may be missing."""
         said = [int(str(value)) for value in (width, height) if str(value).isdecimal()]
-        if len(said) < 2 or 0 in said or set(said) == {self.width, self.height}:
+        own = [self.width, self.height]
+        if len(said) < 2 or 0 in said or said == own or (self.turned and said == own[::-1]):
             return
         self.faults.append(Fault(
             'wrong size', place, f'says {said[0]}x{said[1]}, {self.path.name} is '
@@ -125,6 +134,12 @@ class PictureNotes:
             self.faults.append(Fault(
                 'empty box', place,
                 f'[{shown}] has no area in {self.width}x{self.height}; left out',
+            ))
+            return
+        if min(inside[2] - inside[0], inside[3] - inside[1]) < MIN_SIDE:
+            why = ': fractions, where pixels are wanted?' if max(inside) <= 1 else ''
+            self.faults.append(Fault(
+                'empty box', place, f'is less than a pixel wide or high{why}; left out'
             ))
             return
         if label is not None and (label, inside) in self.seen:
@@ -156,7 +171,8 @@ def open_notes(path: Path, faults: list[Fault]) -> PictureNotes | None:
     try:
         with Image.open(path) as image:
             width, height = image.size
-            if image.getexif().get(EXIF_ORIENTATION) in LYING:
+            turned = image.getexif().get(EXIF_ORIENTATION) in LYING
+            if turned:
                 width, height = height, width
     except FileNotFoundError:
         faults.append(Fault('missing picture', str(path), 'named by the labels, not there'))
@@ -164,14 +180,60 @@ def open_notes(path: Path, faults: list[Fault]) -> PictureNotes | None:
     except PICTURE_ERRORS as error:
         faults.append(Fault('broken picture', str(path), ' '.join(str(error).split())[:120]))
         return None
-    return PictureNotes(path, width, height, faults)
+    return PictureNotes(path, width, height, faults, turned)
 
 
 def pictures_below(folder: Path) -> Iterator[Path]:
-    """Every picture file in a folder and its sub-folders, in order of name."""
-    for path in sorted(folder.rglob('*')):
-        if path.suffix.lower() in PICTURE_SUFFIXES and not path.name.startswith('.'):
-            yield path
+    """Every picture file in a folder and its sub-folders, links included, in order of name.
+
+    Raises:
+        DatasetError: one of the folders may not be looked into.
+    """
+    found: list[Path] = []
+    for place, folders, names in walk(folder):
+        found += [Path(place, name) for name in (*names, *folders) if is_picture(name)]
+    yield from sorted(found)
+
+
+def walk(folder: Path) -> Iterator[tuple[str, list[str], list[str]]]:
+    """As `os.walk`, through links, each folder once.
+
+    Raises:
+        DatasetError: one of the folders may not be looked into.
+    """
+    seen: set[str] = set()
+    start = os.path.realpath(folder)
+    for place, folders, names in os.walk(folder, onerror=_refuse, followlinks=True):
+        real = os.path.realpath(place)
+        if real in seen or start.startswith(real.rstrip(os.sep) + os.sep):  # a link back
+            folders.clear()
+            continue
+        seen.add(real)
+        folders[:] = [name for name in folders if not name.startswith('.') and name != LOST]
+        yield place, folders, names
+
+
+def _refuse(error: OSError) -> None:
+    if isinstance(error, PermissionError):
+        raise DatasetError(
+            f'{error.filename}: {error.strerror}; give this user the right to read it (chmod)'
+        )
+
+
+def is_picture(name: str) -> bool:
+    """By the name of the file."""
+    return Path(name).suffix.lower() in PICTURE_SUFFIXES and not name.startswith('.')
+
+
+def note_unused(pictures: Iterable[Path], why: str, faults: list[Fault]) -> None:
+    """One fault for all pictures of a folder that nothing names, however many."""
+    by_folder: dict[Path, list[str]] = {}
+    for path in sorted(pictures):
+        by_folder.setdefault(path.parent, []).append(path.name)
+    for folder, names in by_folder.items():
+        shown = ', '.join(names[:NAMES_SHOWN]) + (', ...' if len(names) > NAMES_SHOWN else '')
+        count = f'{len(names)} picture{"s" if len(names) > 1 else ""}'
+        faults.append(Fault('not used', str(folder), f'{count} {why}: {shown}'))
 
 
 def bounds_of(points: Sequence[float]) -> tuple[float, float, float, float]:
@@ -184,8 +246,12 @@ def bounds_of(points: Sequence[float]) -> tuple[float, float, float, float]:
 
 def quoted(line: str) -> str:
     """The beginning of a line for a message, what cannot be printed replaced."""
-    clean = ''.join(c if c.isprintable() else '\N{REPLACEMENT CHARACTER}' for c in line[:60])
-    return f'"{clean}"'
+    return f'"{printable(line[:60])}"'
+
+
+def printable(text: str) -> str:
+    """A text as one line that every terminal takes."""
+    return ''.join(c if c.isprintable() else '\N{REPLACEMENT CHARACTER}' for c in text)
 
 
 def note_orphans(labels: Iterable[Path], pictures: Iterable[Path], faults: list[Fault]) -> None:

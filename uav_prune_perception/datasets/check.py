@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -75,7 +76,7 @@ def check_pictures(
     for twins in exact.values():
         faults += [_copy(twins[0], twin, 'the same file as') for twin in twins[1:]]
     faults += _near_copies(places, hashes, exact)
-    return faults + _empty_classes(found)
+    return faults + _similar_names(found) + _empty_classes(found)
 
 
 def summarise(found: AnnotatedSet) -> list[SplitSummary]:
@@ -105,6 +106,17 @@ def _sizes(pictures: list[AnnotatedPicture]) -> str:
     first, last = sizes[0], sizes[-1]
     shown = f'{first[0]}x{first[1]}'
     return shown if len(sizes) == 1 else f'{shown} to {last[0]}x{last[1]} ({len(sizes)} sizes)'
+
+
+def _similar_names(found: AnnotatedSet) -> list[Fault]:
+    """Classes that differ in case, spaces or dashes only, and are most likely one."""
+    faults, known = [], dict[str, str]()
+    for name in found.classes:
+        first = known.setdefault(re.sub(r'[\s_-]+', '', name.casefold()), name)
+        if first != name:
+            text = f'"{first}" and "{name}" count as two; is it one class?'
+            faults.append(Fault('similar names', 'classes', text))
+    return faults
 
 
 def _empty_classes(found: AnnotatedSet) -> list[Fault]:

@@ -9,7 +9,9 @@ boxes of a category called DontCare, and crowds, become regions to ignore.
 from __future__ import annotations
 
 import json
-from pathlib import Path
+from os import listdir
+from os.path import normpath
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 from .annotations import (
@@ -19,6 +21,8 @@ from .annotations import (
     Fault,
     PictureNotes,
     bounds_of,
+    is_picture,
+    note_unused,
     open_notes,
 )
 from .detection_set import SPLITS, DatasetError, SplitName
@@ -44,25 +48,40 @@ def read_coco(root: Path) -> AnnotatedSet:
     names = _classes(documents['train'], files['train'])
     result = AnnotatedSet('coco', tuple(dict.fromkeys(names.values())))
     for split, document in documents.items():
+        for other in _candidates(root, split)[1:]:
+            text = f'{split} is read from {files[split].name}; keep one of them'
+            result.faults.append(Fault('not used', str(other), text))
         result.splits[split] = _split(root, split, files[split], document, result)
+    _note_unused(result)
     return result
+
+
+def _note_unused(result: AnnotatedSet) -> None:
+    """Pictures beside those that are named, which no file names."""
+    named = [picture.path for split in result.splits.values() for picture in split]
+    known = {normpath(path) for path in (*named, *(fault.place for fault in result.faults))}
+    folders = {Path(normpath(path.parent)) for path in named}
+    there = (folder / name for folder in folders for name in listdir(folder) if is_picture(name))
+    note_unused((path for path in there if str(path) not in known), 'in no json', result.faults)
 
 
 def find_json(root: Path) -> dict[SplitName, Path]:
     """The annotation file of each split that has one."""
-    found: dict[SplitName, Path] = {}
-    for split in SPLITS:
-        places = [root / split, root / ('valid' if split == 'val' else split)]
-        candidates = [
-            *sorted((root / 'annotations').glob(f'*{split}*.json')),
-            *sorted(root.glob(f'*{split}*.json')),
-            *(path for place in places for path in sorted(place.glob('*.json'))),
-        ]
-        chosen = [path for path in candidates if 'keypoints' not in path.name
-                  and 'captions' not in path.name]
-        if chosen:
-            found[split] = chosen[0]
-    return found
+    candidates = {split: _candidates(root, split) for split in SPLITS}
+    return {split: paths[0] for split, paths in candidates.items() if paths}
+
+
+def _candidates(root: Path, split: SplitName) -> list[Path]:
+    """Files that may be meant, COCO's own names first."""
+    places = [root / split, root / ('valid' if split == 'val' else split)]
+    found = [
+        *sorted((root / 'annotations').glob(f'*{split}*.json')),
+        *sorted(root.glob(f'*{split}*.json')),
+        *(path for place in places for path in sorted(place.glob('*.json'))),
+    ]
+    found = [path for path in dict.fromkeys(found)
+             if 'keypoints' not in path.name and 'captions' not in path.name]
+    return sorted(found, key=lambda path: not path.name.startswith('instances_'))
 
 
 def _document(path: Path) -> dict[str, Any]:
@@ -154,7 +173,7 @@ def _corners(row: dict[str, Any]) -> tuple[float, float, float, float]:
     Raises:
         TypeError, ValueError: there is neither.
     """
-    if row.get('bbox') is None and isinstance(row.get('segmentation'), list):
+    if not row.get('bbox') and isinstance(row.get('segmentation'), list):
         return bounds_of([float(value) for ring in row['segmentation'] for value in ring])
     if not isinstance(row.get('bbox'), list):
         raise TypeError
@@ -169,7 +188,8 @@ def _add(
     try:
         corners = _corners(row)
     except (TypeError, ValueError):
-        text = 'bbox is not [x, y, width, height], and there is no polygon; left out'
+        mask = ' (only a mask)' if isinstance(row.get('segmentation'), dict) else ''
+        text = f'bbox is not [x, y, width, height], and there is no polygon{mask}; left out'
         result.faults.append(Fault('bad line', where, text))
         return
     name = names.get(_id(row, 'category_id') or '', '')
@@ -178,7 +198,8 @@ def _add(
     elif name in result.classes:
         picture.add(result.classes.index(name), corners, where)
     else:
-        text = f'category_id {row.get("category_id")} is not among the classes of train'
+        called = f' ("{name}")' if name else ''
+        text = f'category_id {row.get("category_id")}{called} is not among the classes of train'
         result.faults.append(Fault('unknown class', where, text))
 
 
@@ -189,8 +210,15 @@ def _folders(root: Path, split: SplitName, path: Path) -> list[Path]:
 
 
 def _place(folders: list[Path], name: str) -> Path:
-    """Where a picture lies; in the first folder when it is nowhere."""
-    for folder in folders:
-        if (folder / name).is_file():
-            return folder / name
+    """Where a picture lies; in the first folder when it is nowhere.
+
+    Names may hold the folders of another machine, or those of Windows: the longest end of the
+    path that is there counts.
+    """
+    parts = PurePosixPath(name if '/' in name else name.replace('\\', '/')).parts
+    for first in range(max(len(parts), 1)):
+        for folder in folders:
+            place = folder.joinpath(*parts[first:])
+            if place.is_file():
+                return place
     return folders[0] / name

@@ -77,6 +77,7 @@ def detection_folder(
     _tell(found, str(root), broken)
     names = _chosen_classes(found, classes, root)
     splits = _three_splits(found, root, val_fraction, seed)
+    _check_boxes(splits, names, found.classes, root)
     limits = {'train': train_limit, 'val': eval_limit, 'test': eval_limit}
     try:
         parts = {
@@ -142,6 +143,26 @@ def _three_splits(
         if not pictures:
             raise DatasetError(f'{root}: split "{name}" is empty; add pictures')
     return splits
+
+
+def _check_boxes(
+    splits: dict[SplitName, list[AnnotatedPicture]], names: tuple[str, ...],
+    known: tuple[str, ...], root: str | Path,
+) -> None:
+    """Nothing is learnt from train without a box, and nothing judged by val or test without.
+
+    Raises:
+        DatasetError: train has none.
+    """
+    wanted = [known.index(name) for name in names]
+    for name in SPLITS:
+        if any(np.isin(picture.labels, wanted).any() for picture in splits[name]):
+            continue
+        text = f'{root}: not one box of {", ".join(names[:6])} in {name}'
+        if name == 'train':
+            raise DatasetError(f'{text}; "uav-prune data check {root}" says where labels are '
+                               'looked for')
+        LOGGER.warning('%s: its accuracy means nothing', text)
 
 
 def _share(
@@ -225,7 +246,9 @@ def read_upright(path: Path, channels: int) -> NDArray[np.uint8]:
     """
     try:
         with Image.open(path) as image:
-            if image.mode.startswith(('I', 'F')):
+            # Pillow squashes colours of 16 bits to 8 on its own; greys stay I;16
+            packed = ' '.join(str(tile[3]) for tile in image.tile)
+            if image.mode.startswith(('I', 'F')) or ';16' in packed:
                 raise DatasetError(
                     f'{path}: {image.mode} picture, more than 8 bits; convert it to 8 bits first'
                 )

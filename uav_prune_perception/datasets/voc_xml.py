@@ -20,12 +20,19 @@ from .annotations import (
     AnnotatedSet,
     Fault,
     PictureNotes,
+    note_unused,
     open_notes,
     pictures_below,
 )
 from .detection_set import SPLITS, DatasetError
 
+YES = ('1', 'true', 'yes')  # of ``difficult``
+FULL_TURN = 2 * math.pi + 0.01
 LISTS = {'train': ('train', 'trainval'), 'val': ('val',), 'test': ('test',)}
+
+
+class AngleError(ValueError):
+    """No angle in radians."""
 
 
 def read_voc(root: Path) -> AnnotatedSet:
@@ -44,12 +51,16 @@ def read_voc(root: Path) -> AnnotatedSet:
         file = next((path for path in found if path.is_file()), None)
         if file is not None:
             lines = file.read_text(encoding=ENCODING, errors='replace').split('\n')
-            names[split] = [line.split()[0] for line in lines if line.strip()]
+            names[split] = [_name(line.split()[0]) for line in lines if line.strip()]
     if 'train' not in names:
         names = {'train': [path.stem for path in sorted(labels.glob('*.xml'))]}
         for path in pictures_below(root / 'JPEGImages'):
             if path.stem not in names['train']:
                 faults.append(Fault('no labels', str(path), f'no {path.stem}.xml; left out'))
+    else:
+        listed = {name for split in names.values() for name in split}
+        unused = (p for p in pictures_below(root / 'JPEGImages') if p.stem not in listed)
+        note_unused(unused, f'in no list of {lists}', faults)
     trees = {
         name: _tree(labels / f'{name}.xml', faults)
         for split in names.values() for name in split
@@ -66,6 +77,11 @@ def read_voc(root: Path) -> AnnotatedSet:
             pictures = (_picture(root, name, trees[name], result) for name in names[split])
             result.splits[split] = [picture for picture in pictures if picture is not None]
     return result
+
+
+def _name(word: str) -> str:
+    """Of a picture in a list; some lists give its file."""
+    return Path(word).stem if Path(word).suffix.lower() in PICTURE_SUFFIXES else word
 
 
 def _tree(path: Path, faults: list[Fault]) -> ElementTree.Element | None:
@@ -103,11 +119,15 @@ def _add(
     notes: PictureNotes, item: ElementTree.Element, place: str, result: AnnotatedSet
 ) -> None:
     name = item.findtext('name', '').strip()
-    corners = _corners(item)
+    try:
+        corners = _corners(item)
+    except AngleError as error:
+        result.faults.append(Fault('bad line', place, str(error)))
+        return
     if name not in result.classes or corners is None:
         result.faults.append(Fault('bad line', place, 'needs a name and a bndbox of four numbers'))
         return
-    difficult = item.findtext('difficult', '0').strip() == '1'
+    difficult = item.findtext('difficult', '0').strip().lower() in YES
     notes.add(None if difficult else result.classes.index(name), corners, place)
 
 
@@ -123,9 +143,16 @@ def _corners(item: ElementTree.Element) -> tuple[float, float, float, float] | N
             cx, cy, w, h, angle = (
                 float(turned.findtext(key, '')) for key in ('cx', 'cy', 'w', 'h', 'angle')
             )
+            if abs(angle) > FULL_TURN:
+                raise AngleError(
+                    f'angle {angle:g}: a robndbox is turned by radians, and these are degrees; '
+                    'left out'
+                )
             c, s = abs(math.cos(angle)), abs(math.sin(angle))
             half_x, half_y = (w * c + h * s) / 2, (w * s + h * c) / 2
             return cx - half_x, cy - half_y, cx + half_x, cy + half_y
+    except AngleError:
+        raise
     except ValueError:
         return None
     return None

@@ -16,18 +16,20 @@ import yaml
 
 from .annotations import (
     ENCODING,
+    PICTURE_SUFFIXES,
     AnnotatedPicture,
     AnnotatedSet,
     Fault,
     bounds_of,
-    note_orphans,
+    note_unused,
     open_notes,
     pictures_below,
     quoted,
 )
-from .detection_set import SPLITS, DatasetError
+from .detection_set import SPLITS, DatasetError, SplitName
 
 BOX_FIELDS = 5
+KEYS = {'train': ('train',), 'val': ('val', 'valid', 'validation'), 'test': ('test',)}
 PIXELS = 2.0  # no fraction of a picture, be the box however far over its edge
 
 
@@ -46,13 +48,28 @@ def read_yolo(root: Path) -> AnnotatedSet:
     if document.get('nc') not in (None, len(result.classes)):
         text = f'nc: says {document["nc"]}, names: lists {len(result.classes)}'
         result.faults.append(Fault('bad line', str(path), text))
+    pictures: dict[SplitName, list[Path]] = {}
     for split in SPLITS:
-        entry = document.get(split)
+        entry = next((document[key] for key in KEYS[split] if document.get(key)), None)
         if entry:
-            result.splits[split] = _split(path, document, entry, result)
-    if 'train' not in result.splits:
+            pictures[split] = _named(path, document, entry)
+    if 'train' not in pictures:
         raise DatasetError(f'{path}: train: is missing; name the folder of the training pictures')
+    _note_orphans([image for own in pictures.values() for image in own], result)
+    points = _points(path, document.get('kpt_shape'))
+    for split, own in pictures.items():
+        read = (_picture(image, points, result) for image in own)
+        result.splits[split] = [picture for picture in read if picture is not None]
     return result
+
+
+def _points(path: Path, shape: object) -> int:
+    """Numbers of key points that stand behind each box."""
+    if shape is None:
+        return 0
+    if not isinstance(shape, list) or len(shape) != 2 or not all(type(n) is int for n in shape):
+        raise DatasetError(f'{path}: kpt_shape: wants [points, 2 or 3], not {str(shape)[:40]}')
+    return int(shape[0] * shape[1])
 
 
 def _names(path: Path, names: object) -> tuple[str, ...]:
@@ -66,10 +83,15 @@ def _names(path: Path, names: object) -> tuple[str, ...]:
             )
         names = [by_label[label] for label in labels]
     if not isinstance(names, list) or not names:
-        raise DatasetError(f'{path}: names: is missing; list the class names in label order')
+        wrong = 'is missing' if names in (None, []) else f'is {str(names)[:40]!r}, no list'
+        raise DatasetError(f'{path}: names: {wrong}; list the class names in label order')
     for index, name in enumerate(names):
-        if not isinstance(name, (str, int, float)) or name in names[:index]:
-            why = 'is there twice' if name in names[:index] else 'is no name'
+        if isinstance(name, bool) or not isinstance(name, (str, int, float)):
+            raise DatasetError(
+                f'{path}: names: {str(name)[:40]!r} (label {index}) is no name; put it in quotes'
+            )
+        if name in names[:index]:
+            why = 'is there twice'
             raise DatasetError(f'{path}: names: {str(name)[:40]!r} (label {index}) {why}')
     return tuple(str(name) for name in names)
 
@@ -96,22 +118,34 @@ def _document(path: Path) -> dict[str, Any]:
     return document
 
 
-def _split(
-    path: Path, document: dict[str, Any], entry: object, result: AnnotatedSet
-) -> list[AnnotatedPicture]:
+def _named(path: Path, document: dict[str, Any], entry: object) -> list[Path]:
+    """The pictures of a split."""
     entries = entry if isinstance(entry, list) else [entry]
     found = [picture for one in entries for picture in _listed(path, document, str(one))]
     if not found:
         raise DatasetError(f'{path}: no picture in {", ".join(map(str, entries))}')
-    folders = {label_file(image).parent for image in found}
-    labels = (file for folder in folders for file in folder.glob('*.txt'))
-    note_orphans((file for file in labels if file.name != 'classes.txt'), found, result.faults)
-    pictures = []
-    for image in found:
-        picture = _picture(image, result)
-        if picture is not None:
-            pictures.append(picture)
-    return pictures
+    return found
+
+
+def _note_orphans(images: list[Path], result: AnnotatedSet) -> None:
+    """Label files beside those that are read: of no picture, or of one that no split names."""
+    labels = {image: label_file(image) for image in images}
+    known = set(labels.values())
+    homes = {file.parent: image.parent for image, file in labels.items() if image.is_file()}
+    unused = []
+    for folder, home in homes.items():
+        for file in sorted(folder.glob('*.txt')):
+            if file in known or file.name == 'classes.txt':
+                continue
+            own = (home / f'{file.stem}{suffix}' for suffix in PICTURE_SUFFIXES)
+            picture = next((path for path in own if path.is_file()), None)
+            if picture is not None:
+                unused.append(picture)
+            elif file.parent != home:  # beside pictures, lists and notes lie too
+                result.faults.append(
+                    Fault('missing picture', str(file), 'labels of no picture; left out')
+                )
+    note_unused(unused, 'with labels in no split', result.faults)
 
 
 def _listed(path: Path, document: dict[str, Any], entry: str) -> list[Path]:
@@ -131,16 +165,20 @@ def _listed(path: Path, document: dict[str, Any], entry: str) -> list[Path]:
 
 
 def label_file(picture: Path) -> Path:
-    """Where the labels of a picture lie: the last ``images`` of the path becomes ``labels``."""
+    """Where the labels of a picture lie: the last ``images`` of the path becomes ``labels``.
+
+    Where nothing is there but beside the picture, that.
+    """
     parts = list(picture.with_suffix('.txt').parts)
     for index in range(len(parts) - 2, -1, -1):
         if parts[index] == 'images':
             parts[index] = 'labels'
             break
-    return Path(*parts)
+    usual, beside = Path(*parts), picture.with_suffix('.txt')
+    return beside if beside.is_file() and not usual.is_file() else usual
 
 
-def _picture(path: Path, result: AnnotatedSet) -> AnnotatedPicture | None:
+def _picture(path: Path, points: int, result: AnnotatedSet) -> AnnotatedPicture | None:
     notes = open_notes(path, result.faults)
     if notes is None:
         return None
@@ -158,7 +196,7 @@ def _picture(path: Path, result: AnnotatedSet) -> AnnotatedPicture | None:
     for number, line in enumerate(lines, 1):
         if line.strip():
             place = f'{labels}:{number}'
-            row = _row(line, place, result)
+            row = _row(line, place, points, result)
             if row is not None:
                 scale = (notes.width, notes.height) * 2
                 notes.add(row[0], [v * s for v, s in zip(row[1], scale, strict=True)], place)
@@ -166,21 +204,25 @@ def _picture(path: Path, result: AnnotatedSet) -> AnnotatedPicture | None:
 
 
 def _row(
-    line: str, place: str, result: AnnotatedSet
+    line: str, place: str, points: int, result: AnnotatedSet
 ) -> tuple[int, tuple[float, float, float, float]] | None:
-    """Label and corners in fractions of the picture."""
+    """Label and corners in fractions of the picture; the box alone where key points follow."""
     try:
         label, *values = [float(word) for word in line.split()]
     except ValueError:
         label, values = math.nan, []
+    if points and len(values) == BOX_FIELDS - 1 + points:
+        values = values[:BOX_FIELDS - 1]
     polygon = len(values) >= 6 and len(values) % 2 == 0
     whole = math.isfinite(label) and label == int(label)
     if not whole or not (len(values) == BOX_FIELDS - 1 or polygon):
         text = f'{quoted(line.strip())} is not "class cx cy width height", numbers with a point'
+        if len(values) == BOX_FIELDS:
+            text += ' (a score at the end? these are detections, not labels)'
         result.faults.append(Fault('bad line', place, text))
         return None
     if not 0 <= label < len(result.classes):
-        text = f'{label:.0f}, but there are {len(result.classes)} names'
+        text = f'{label:.0f}, but there are {len(result.classes)} names, counted from 0'
         result.faults.append(Fault('unknown class', place, text))
         return None
     if any(math.isfinite(value) and abs(value) > PIXELS for value in values):

@@ -14,12 +14,11 @@ import numpy as np
 from uav_prune_perception.ladder import BoxesScores
 from uav_prune_perception.training.task import LearningTask
 
-from .verification import Agreement
+from .verification import BOX_ROWS, Agreement
 
 # An answer that moves by less than this share of its size, whatever the picture, does not move:
 # float32 noise is 1e-6, and what a network trained for three steps says moves by 1e-3.
 STILL = 1e-4
-BOX_ROWS = 4
 MEND = 'train longer, cut less, or look at its weights'
 
 

@@ -12,6 +12,7 @@ from typing import Any
 from uav_prune_perception.datasets.detection_set import DatasetError
 from uav_prune_perception.export.engine_file import MODEL, EngineFacts, make_engine_file
 from uav_prune_perception.export.ladder_export import ExportedLevel, write_ladder
+from uav_prune_perception.export.onnx_export import ExportError
 from uav_prune_perception.export.profiling import profile_levels
 from uav_prune_perception.export.width_curve import BLOCK
 from uav_prune_perception.ladder import DeviceProfile, Ladder, open_ladder
@@ -204,9 +205,13 @@ def _export(
     if stage is None:
 
         def write(folder: Path) -> dict[str, Any]:
-            facts = make_engine_file(
-                level.model, task, folder, opset=settings.opset, tolerance=settings.tolerance
-            )
+            try:
+                facts = make_engine_file(
+                    level.model, task, folder, opset=settings.opset, tolerance=settings.tolerance
+                )
+            except ExportError as error:
+                text = str(error).replace(f'{folder}/', '')  # which is gone in a moment
+                raise ExportError(f'level {level.name}: {text}') from None
             return facts.document()
 
         stage = run.finish(name, key, write)
