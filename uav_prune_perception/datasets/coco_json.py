@@ -59,7 +59,7 @@ def read_coco(root: Path) -> AnnotatedSet:
 def _note_unused(result: AnnotatedSet) -> None:
     """Pictures beside those that are named, which no file names."""
     named = [picture.path for split in result.splits.values() for picture in split]
-    known = {normpath(path) for path in (*named, *(fault.place for fault in result.faults))}
+    known = {normpath(path) for path in [*map(str, named), *(f.place for f in result.faults)]}
     folders = {Path(normpath(path.parent)) for path in named}
     there = (folder / name for folder in folders for name in listdir(folder) if is_picture(name))
     note_unused((path for path in there if str(path) not in known), 'in no json', result.faults)
