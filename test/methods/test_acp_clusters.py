@@ -63,6 +63,34 @@ def test_width_never_grows_with_the_radius() -> None:
     assert all(b <= a for a, b in itertools.pairwise(widths))
 
 
+class Shared(nn.Module):
+    """One head for two scales, and channels that come last."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stem, self.head = nn.Conv2d(3, 6, 3, padding=1), nn.Conv2d(6, 8, 1)
+        self.tokens, self.out = nn.Linear(8, 5), nn.Linear(5, 2)
+
+    def forward(self, x):
+        y = self.stem(x)
+        scales = [self.head(y), self.head(nn.functional.max_pool2d(y, 2))]
+        rows = [self.tokens(one.flatten(2).transpose(1, 2)) for one in scales]
+        return self.out(torch.cat(rows, 1).relu()).transpose(1, 2)
+
+
+def test_a_layer_that_runs_on_several_sizes_and_one_whose_channels_come_last() -> None:
+    model = Shared().eval()
+    graph = ChannelGraph.trace(model, torch.zeros(1, 3, 4, 6))
+    batches = [torch.randn(2, 3, 4, 6), torch.randn(3, 3, 4, 6)]
+    found = mean_feature_maps(model, graph.groups, batches)
+    assert found['head'].shape == (8, 24 + 6)
+    assert found['tokens'].shape == (5, 24 + 6)
+    with torch.no_grad():
+        wanted = model.head(model.stem(torch.cat(batches))).sum(0).flatten(1).double().numpy()
+    ratio = found['head'][:, :24] / wanted
+    assert np.allclose(ratio, ratio[0, 0], rtol=1e-4)
+
+
 def test_maps_are_means_of_the_convolutions_output() -> None:
     model = nn.Sequential(
         nn.Conv2d(3, 4, 3, padding=1), nn.BatchNorm2d(4), nn.ReLU(), nn.Conv2d(4, 5, 1)

@@ -60,6 +60,28 @@ def test_channels_that_stayed_are_compared_with_themselves(pair) -> None:
     assert found.item() == pytest.approx(2.0 * float(error.mean()) / 2, rel=1e-4)
 
 
+def test_tokens_have_their_channels_last() -> None:
+    torch.manual_seed(0)
+    teacher = nn.Sequential(nn.Linear(6, 12), nn.GELU(), nn.Linear(12, 4))
+    kept = torch.tensor([0, 3, 11])  # more than there are tokens
+    student = nn.Sequential(nn.Linear(6, 3), nn.GELU(), nn.Linear(3, 4))
+    student[0].load_state_dict({'weight': teacher[0].weight[kept], 'bias': teacher[0].bias[kept]})
+    student[2].load_state_dict({'weight': teacher[2].weight[:, kept], 'bias': teacher[2].bias})
+    tokens = torch.randn(2, 5, 6)
+    with FeatureDistillation(student, teacher, {'0.weight': kept}, 1.0) as hook:
+        hook.before_loss(student, tokens, None)
+        student(tokens)
+        with torch.no_grad():
+            own, wanted = student(tokens), teacher(tokens)
+        spread = wanted.var((0, 1), correction=0)
+        error = (own - wanted).square().mean((0, 1)) / (spread + 1e-3 * spread.mean())
+        hook.before_loss(student, tokens, None)
+        student(tokens)
+        # the first layer says what it said; the mean is over the two
+        found = hook.penalty(student).item()
+    assert found == pytest.approx(float(error.mean()) / 2, rel=0.2)
+
+
 def test_the_weight_falls_to_nothing_and_resumes(pair) -> None:
     student, teacher, kept = pair
     images = torch.randn(2, 3, 8, 8)

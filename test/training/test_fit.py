@@ -53,6 +53,26 @@ def test_the_same_seed_gives_the_same_weights_and_another_does_not(task):
 
 
 
+def test_a_gradient_that_is_not_finite_is_named_before_it_is_in_the_weights(task):
+    class RootOfZero(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.net = network()
+
+        def forward(self, images):
+            return self.net(images)
+
+        def training_loss(self, output, targets):
+            return (output[0][:, 0] * 0).sqrt().sum() + output[0].square().mean()
+
+    model = RootOfZero()
+    with pytest.raises(TrainingError, match=(
+        r'the loss is [\d.]+ in epoch 1, step 1, but its gradient is not finite \(first: net\.'
+    )):
+        fit(model, task, OPTIONS)
+    assert all(parameter.isfinite().all() for parameter in model.parameters())
+
+
 def test_an_interrupted_run_ends_with_the_weights_of_a_whole_one(task, tmp_path):
     whole, broken, resumed = network(), network(), network()
     hook = FitHook()

@@ -106,8 +106,10 @@ class FeatureDistillation(FitHook):
         self._left = float(state['left'])
 
     def _noting(self, notes: dict[str, list[Tensor]], path: str, rows: Tensor | None) -> Any:
-        def note(_: nn.Module, __: Any, output: Tensor) -> None:
+        def note(module: nn.Module, __: Any, output: Tensor) -> None:
             if self._images is not None:
+                if isinstance(module, nn.Linear) and output.dim() > 2:
+                    output = output.movedim(-1, 1)  # tokens: channels are last
                 kept = output if rows is None else output[:, rows.to(output.device)]
                 notes.setdefault(path, []).append(kept)
 

@@ -101,7 +101,7 @@ def fit(
         One record for each epoch, those before a resume included.
 
     Raises:
-        TrainingError: the loss is not finite, or the checkpoint is of another run.
+        TrainingError: the loss or its gradient is not finite, or the checkpoint is of another run.
     """
     _check(options)
     with _threads(options.threads), torch.random.fork_rng():
@@ -209,7 +209,7 @@ class _Run:
         for hook in self.hooks:
             hook.before_clip(model)
         if options.clip_norm > 0:
-            nn.utils.clip_grad_norm_(model.parameters(), options.clip_norm)
+            self._clip(value, step)
         for hook in self.hooks:
             hook.after_backward(model)
         self.optimizer.step()
@@ -219,6 +219,25 @@ class _Run:
         if self.average is not None:
             self.average.update(model)
         return value
+
+    def _clip(self, loss: float, step: int) -> None:
+        """Clip the gradients' norm; one that is not finite would make every weight so."""
+        model, options = self.model, self.options
+        try:
+            nn.utils.clip_grad_norm_(
+                model.parameters(), options.clip_norm, error_if_nonfinite=True
+            )
+        except RuntimeError:
+            name = next((
+                name for name, parameter in model.named_parameters()
+                if parameter.grad is not None and not parameter.grad.isfinite().all()
+            ), 'all together')
+            where = 'the loss' if self.teacher is None else 'the loss, or in decoded(),'
+            raise TrainingError(
+                f'the loss is {loss:.4g} in epoch {self.epoch + 1}, step {step + 1}, but its '
+                f'gradient is not finite (first: {name}); a root, logarithm or division at 0 in '
+                f'{where} does that: clamp what goes in, or lower lr (now {options.lr:g})'
+            ) from None
 
     def _accuracy(self, epoch: int) -> float | None:
         every = self.options.evaluate_every

@@ -13,7 +13,8 @@ eps of 2 or more leaves one channel; the distance sees the sign of a map but not
 [R] Where choices of a group tie several channels, their maps are joined end to end. Where
 several layers write the same channels (a residual stream), each layer's maps are brought to the
 same mean norm and joined. Outputs without pixels (linear layers) are compared by their values
-over the pictures, not by the mean.
+over the pictures, not by the mean. Where a layer runs on maps of several sizes (a head that the
+scales of a detector share), the mean of each size is joined.
 """
 
 from __future__ import annotations
@@ -58,21 +59,23 @@ def mean_feature_maps(
 
 
 def _watching(path: str, sums: dict[str, Any]) -> Any:
-    def see(_: nn.Module, __: tuple[Any, ...], output: Tensor) -> None:
+    def see(module: nn.Module, __: tuple[Any, ...], output: Tensor) -> None:
         found = output.detach().to('cpu', torch.float64)
         if found.dim() == 2:  # [B, C]: values over pictures
             sums.setdefault(path, []).append(found)
-        elif path in sums:
-            sums[path] = sums[path] + found.sum(0).flatten(1)
-        else:
-            sums[path] = found.sum(0).flatten(1)
+            return
+        if isinstance(module, nn.Linear):
+            found = found.movedim(-1, 1)
+        own, size = sums.setdefault(path, {}), tuple(found.shape[2:])
+        total = found.sum(0).flatten(1)
+        own[size] = own[size] + total if size in own else total
 
     return see
 
 
 def _finished(found: Any) -> Tensor:
     """float64 [channels, features]; a sum serves as well as a mean: the distance is angular."""
-    return torch.cat(found).T if isinstance(found, list) else found
+    return torch.cat(found).T if isinstance(found, list) else torch.cat([*found.values()], dim=1)
 
 
 def _of_choices(group: Group, maps: Mapping[str, Tensor]) -> NDArray[np.float64]:
