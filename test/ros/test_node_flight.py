@@ -309,6 +309,18 @@ def test_images_older_than_the_limit_are_stale(driver):
         return driver.counters()['stale'] > before
 
     driver.wait_until(stale, 'a stale image')
+    driver.diagnostics.clear()
+
+    def told() -> bool:  # a camera of another clock, which would otherwise be a silent node
+        driver.images.publish(old)
+        inputs = [s for a in driver.diagnostics for s in a.status if s.name == 'flyer: input']
+        return any(
+            s.level == DiagnosticStatus.WARN and 'max_image_age_ms (500 ms)' in s.message
+            for s in inputs[-3:]
+        )
+
+    driver.wait_until(told, 'a warning')
+    assert driver.output().count('every image is older than') == 1
     assert len(driver.detect(PICTURE, 'rgb8').detections) == 1
     assert driver.set(input__max_image_age_ms=0.0) == ''
 

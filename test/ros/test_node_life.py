@@ -48,6 +48,8 @@ def unconfigured(dds, tmp_path) -> Iterator[tuple[NodeProcess, Driver]]:
 def test_a_whole_life(unconfigured, ladder):
     node, driver = unconfigured
     assert driver.state() == 'unconfigured'  # it never goes anywhere by itself
+    for impossible in ('activate', 'deactivate', 'cleanup'):
+        assert not driver.transition(impossible)  # refused, not left without an answer
 
     # A fixable fault leaves the node where it was; mended, it configures.
     assert not driver.transition('configure')

@@ -39,6 +39,9 @@ class CameraInput:
         self._reader: ImageReader | None = None
         self._heard_s = math.nan  # last image, or the beginning of listening
         self._failed, self._failed_s, self._reason = 0, -math.inf, ''
+        self._stale, self._stale_s = 0, -math.inf
+        self._processed, self._processed_s = 0, -math.inf
+        self._all_stale = False
 
     @property
     def topic(self) -> str:
@@ -57,7 +60,7 @@ class CameraInput:
         if wanted == self.listening:
             return
         if wanted:
-            self._heard_s = time.monotonic()
+            self._heard_s = self._processed_s = time.monotonic()
             self._subscribe()
         else:
             if self._reader is not None:
@@ -71,13 +74,32 @@ class CameraInput:
         if snapshot.failed > self._failed:
             self._failed, self._failed_s = snapshot.failed, now
             self._reason = snapshot.last_failure
-        recent = now - self._failed_s < FAILURE_SHOWN_S
+        recent = self._reason if now - self._failed_s < FAILURE_SHOWN_S else ''
         topic = self._node.resolve_topic_name(self.topic)
         return InputView(
             self.name, topic, self._node.count_publishers(topic), now - self._heard_s,
-            self.settings.number('input.timeout_s'), self._reason if recent else '',
+            self.settings.number('input.timeout_s'), recent or self._too_old(snapshot, now),
             self.listening,
         )
+
+    def _too_old(self, snapshot: CameraSnapshot, now: float) -> str:
+        """What to say when images come, but each is too old by its stamp; '' = it is not so."""
+        if snapshot.processed > self._processed:
+            self._processed, self._processed_s = snapshot.processed, now
+        if snapshot.stale > self._stale:
+            self._stale, self._stale_s = snapshot.stale, now
+        stale, before = now - self._stale_s < FAILURE_SHOWN_S, self._all_stale
+        self._all_stale = stale and now - self._processed_s >= FAILURE_SHOWN_S and self.listening
+        if not self._all_stale:
+            return ''
+        limit_ms = self.settings.number('input.max_image_age_ms')
+        text = (
+            f'every image is older than input.max_image_age_ms ({limit_ms:g} ms) by its stamp: '
+            "the camera's clock is another one, or use_sim_time is wrong for a bag"
+        )
+        if not before:
+            self._node.get_logger().warning(text)
+        return text
 
     def _subscribe(self) -> None:
         raw = self.settings.text('input.transport') == 'raw'

@@ -22,7 +22,7 @@ from .guarded import guarded
 from .logging_bridge import log_through, stop_logging
 from .parameters import SPECS
 from .process import keep_image_memory, return_spare_memory, run, use_one_thread_for_pictures
-from .transitions import transition
+from .transitions import answer_every_request, transition
 
 FAREWELL_S = 0.5  # the answer to a shutdown request must reach its sender
 SUCCESS = TransitionCallbackReturn.SUCCESS
@@ -51,6 +51,7 @@ class PerceptionNode(LifecycleNode):
             ValueError: likewise.
         """
         super().__init__('perception')
+        answer_every_request(self)
         self._stop = stop
         self._engine_factory = engine_factory
         self._flight: Flight | None = None

@@ -1,6 +1,6 @@
 # Copyright 2026 uav_prune_perception contributors
 # SPDX-License-Identifier: Apache-2.0
-"""Lifecycle transitions that say why they failed."""
+"""Lifecycle transitions that say why they failed, also to whoever asked for them."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ from collections.abc import Callable
 from typing import Any, TypeVar
 
 from rclpy.exceptions import ParameterException
-from rclpy.lifecycle import LifecycleState, TransitionCallbackReturn
+from rclpy.impl.implementation_singleton import rclpy_implementation
+from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 
 from ..onboard.engines.base import EngineError
 from ..onboard.level_bank import NoUsableLevel
@@ -45,3 +46,26 @@ def transition(callback: Transition[NodeT]) -> Transition[NodeT]:
             return TransitionCallbackReturn.ERROR
 
     return wrapped
+
+
+def answer_every_request(node: LifecycleNode) -> None:
+    """Refuse transitions that the node's state has not got.
+
+    Kilted's rclpy does. Humble's and Jazzy's raises out of the executor instead, and whoever
+    asked waits forever.
+    """
+    service: Any = getattr(node, '_service_change_state', None)
+    if service is None:
+        return
+    change_state = service.callback
+
+    def answer(request: Any, response: Any) -> Any:
+        try:
+            return change_state(request, response)
+        except rclpy_implementation.RCLError:
+            wanted = request.transition.label or request.transition.id
+            node.get_logger().error(f'no transition {wanted} from the state that the node is in')
+            response.success = False
+            return response
+
+    service.callback = answer
