@@ -1,6 +1,6 @@
 # Copyright 2026 uav_prune_perception contributors
 # SPDX-License-Identifier: Apache-2.0
-r"""Launch the perception node, and configure and activate it.
+r"""Launch the perception node, which configures and activates itself.
 
 ros2 launch uav_prune_perception perception.launch.py ladder:=/path/to/ladder image_topic:=/cam
 ros2 launch uav_prune_perception perception.launch.py ladder:=/path/to/ladder \
@@ -14,22 +14,11 @@ from typing import Any
 
 from ament_index_python.packages import get_package_share_directory
 from launch import LaunchContext, LaunchDescription, LaunchDescriptionEntity
-from launch.actions import (
-    DeclareLaunchArgument,
-    EmitEvent,
-    OpaqueFunction,
-    RegisterEventHandler,
-    SetEnvironmentVariable,
-)
+from launch.actions import DeclareLaunchArgument, OpaqueFunction, SetEnvironmentVariable
 from launch.conditions import IfCondition
-from launch.event_handlers import OnProcessStart
-from launch.events import matches_action
 from launch.substitutions import LaunchConfiguration, PythonExpression
 from launch_ros.actions import LifecycleNode
-from launch_ros.event_handlers import OnStateTransition
-from launch_ros.events.lifecycle import ChangeState
 from launch_ros.parameter_descriptions import ParameterFile, ParameterValue
-from lifecycle_msgs.msg import Transition
 
 from uav_prune_perception.ros.dds_profile import FAST_DDS_2, FAST_DDS_3, profile_variable
 
@@ -82,7 +71,7 @@ def generate_launch_description() -> LaunchDescription:
             description='Take the time from /clock.',
         ),
         argument(
-            'autostart', default_value='true',
+            'autostart', default_value='true', choices=['true', 'false', 'True', 'False'],
             description='Configure and activate the node; false leaves that to a lifecycle '
             'manager.',
         ),
@@ -109,13 +98,16 @@ def generate_launch_description() -> LaunchDescription:
 
 
 def _node(context: LaunchContext) -> list[LaunchDescriptionEntity]:
-    """The node as the arguments say, and the events that configure and activate it."""
+    """The node as the arguments say."""
     def said(name: str) -> str:
         return context.perform_substitution(LaunchConfiguration(name)).strip()
 
     cameras = _cameras(said('cameras'))
+    # The node starts itself: a request to a node that has just been killed and started again is
+    # lost on the one that was killed, which DDS believes alive for up to 20 s.
     parameters: dict[str, Any] = {
-        'use_sim_time': ParameterValue(LaunchConfiguration('use_sim_time'), value_type=bool)
+        name: ParameterValue(LaunchConfiguration(name), value_type=bool)
+        for name in ('use_sim_time', 'autostart')
     }
     if said('ladder'):
         parameters['ladder.path'] = ParameterValue(said('ladder'), value_type=str)
@@ -149,35 +141,7 @@ def _node(context: LaunchContext) -> list[LaunchDescriptionEntity]:
         output='screen',
         emulate_tty=True,
     )
-    # By events: LifecycleNode(autostart=...) does not exist on Humble. Once for each start of the
-    # process: what is configured by hand later on is activated by hand.
-    autostart = IfCondition(LaunchConfiguration('autostart'))
-    to_activate: list[bool] = []
-
-    def on_start(context: LaunchContext) -> list[LaunchDescriptionEntity]:
-        to_activate[:] = [True]
-        return [_change_state(node, Transition.TRANSITION_CONFIGURE)]
-
-    def on_configured(context: LaunchContext) -> list[LaunchDescriptionEntity]:
-        if not to_activate:
-            return []
-        to_activate.clear()
-        return [_change_state(node, Transition.TRANSITION_ACTIVATE)]
-
-    configure = RegisterEventHandler(
-        OnProcessStart(target_action=node, on_start=[OpaqueFunction(function=on_start)]),
-        condition=autostart,
-    )
-    activate = RegisterEventHandler(
-        OnStateTransition(
-            target_lifecycle_node=node,
-            start_state='configuring',
-            goal_state='inactive',
-            entities=[OpaqueFunction(function=on_configured)],
-        ),
-        condition=autostart,
-    )
-    return [configure, activate, node]
+    return [node]
 
 
 def _cameras(text: str) -> dict[str, str]:
@@ -192,9 +156,3 @@ def _cameras(text: str) -> dict[str, str]:
         elif topic:
             raise RuntimeError(f'cameras: {topic} has no name in "{text}"; write name={topic}')
     return found
-
-
-def _change_state(node: LifecycleNode, transition: int) -> EmitEvent:
-    return EmitEvent(
-        event=ChangeState(lifecycle_node_matcher=matches_action(node), transition_id=transition)
-    )

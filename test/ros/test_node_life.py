@@ -154,6 +154,28 @@ def test_without_a_usable_level_the_node_goes_inactive_and_says_so(dds, tmp_path
         assert len(driver.detect(gray, 'rgb8').detections) == 0
 
 
+def test_autostart_flies_once_for_each_start_of_the_process(dds, ladder, tmp_path):
+    parameters = {'autostart': True, 'diagnostics__rate_hz': 10.0, 'engine__threads': 1}
+    with running_node('eager', tmp_path, ladder__path='/nowhere', **parameters) as (node, driver):
+        driver.wait_until(lambda: 'configure failed: /nowhere' in node.output(), 'the reason')
+        assert driver.set(ladder__path=str(ladder)) == ''
+        assert driver.transition('configure')
+        assert len(driver.detect(PICTURE, 'rgb8').detections) == 1
+        for name in ('deactivate', 'cleanup', 'configure'):
+            assert driver.transition(name)
+        driver.component('inference', lambda status: status.message == 'inactive')
+        assert driver.state() == 'inactive'  # by hand, it stays where it is put
+
+        # DDS believes the killed one alive for a while: a request would be lost on it.
+        node.process.kill()
+        node.process.wait()
+        again = NodeProcess('eager', tmp_path / 'again.log', ladder__path=ladder, **parameters)
+        try:
+            assert len(driver.detect(PICTURE, 'rgb8').detections) == 1
+        finally:
+            again.end()
+
+
 def test_a_signal_ends_it_with_code_0_in_every_state(dds, ladder, tmp_path):
     cases = (
         ('unconfigured', signal.SIGINT), ('inactive', signal.SIGTERM), ('active', signal.SIGINT),

@@ -278,6 +278,11 @@ TABLE = (
         low=0, high=600,
     ),
     Spec(
+        'autostart', False,
+        'Configure and activate by itself, once, when the process starts (the launch file sets '
+        'it). If configuring fails, it activates when it is configured at last.', 'start',
+    ),
+    Spec(
         'diagnostics.rate_hz', 1.0, 'How often /diagnostics and ~/stats are published.', 'start',
         0.1, 10,
     ),

@@ -33,8 +33,9 @@ class PerceptionNode(LifecycleNode):
 
     configure opens the ladder, loads and warms every level; activate subscribes and starts;
     deactivate stops; cleanup frees everything; shutdown, from any state, ends the process. The
-    node never goes anywhere by itself, but for one thing: with no usable level left it
-    deactivates.
+    node never goes anywhere by itself, but for two things: with no usable level left it
+    deactivates, and with ``autostart`` it configures and activates when the process starts. Who
+    does that from outside, by a service, asks the ghost of a killed process for up to 20 s.
     """
 
     def __init__(
@@ -73,6 +74,8 @@ class PerceptionNode(LifecycleNode):
             self.add_pre_set_parameters_callback(parameters.as_declared)
         self.add_on_set_parameters_callback(self._check_parameters)
         self.create_service(SetBool, '~/set_auto', self._set_auto)
+        self._to_start = ['configure', 'activate'] if self._settings.flag('autostart') else []
+        self._attention.trigger()
 
     def close(self) -> None:
         """Free everything; the process is about to end."""
@@ -96,6 +99,7 @@ class PerceptionNode(LifecycleNode):
         self._flight = flight
         return_spare_memory()
         self._enter('inactive')
+        self._attention.trigger()
         return super().on_configure(state)
 
     @transition
@@ -210,8 +214,18 @@ class PerceptionNode(LifecycleNode):
         value = Parameter('ladder.forced_level', Parameter.Type.STRING, level)
         return self.set_parameters_atomically([value])
 
+    def _start_up(self) -> None:
+        """The next step of ``autostart``; each is tried once."""
+        if self._to_start[:1] == ['configure'] and self._state == 'unconfigured':
+            self._to_start.pop(0)
+            self.trigger_configure()
+        if self._to_start == ['activate'] and self._state == 'inactive':
+            self._to_start.clear()
+            self.trigger_activate()
+
     def _attend(self) -> None:
         """Do what a parameter, a subscriber or the flight itself asks for."""
+        self._start_up()
         self._apply_parameters()
         if self._state != 'active' or self._flight is None:
             return
