@@ -138,3 +138,36 @@ def test_too_few_places_teach_nothing() -> None:
     before = [value.clone() for value in small.state_dict().values()]
     refit(small[:3], model[:3], plan, batches[0][:1, :, :2, :1])  # two places, three channels
     assert all(torch.equal(a, b) for a, b in zip(small.state_dict().values(), before, strict=True))
+
+
+class Channelled(nn.Module):
+    """A block of ConvNeXt's kind: linear layers on [B, H, W, C]; then a convolution of a row."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stem = nn.Conv2d(3, 6, 1)
+        self.wide, self.narrow = nn.Linear(6, 12), nn.Linear(12, 6)
+        self.row = nn.Conv1d(6, 4, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        y = self.stem(x).permute(0, 2, 3, 1)
+        y = self.narrow(self.wide(y).relu()).permute(0, 3, 1, 2)
+        return self.row(y.flatten(2))
+
+
+def test_channels_are_found_where_the_layer_has_them() -> None:
+    torch.manual_seed(0)
+    model = Channelled().eval()
+    images = torch.randn(8, 3, 6, 6)  # as high as the stem is wide
+    graph = ChannelGraph.trace(model, images[:1])
+    plan = graph.plan({'wide': torch.arange(12) < 8})
+    small = compact(model, plan)
+    unseen = torch.randn(16, 3, 6, 6)
+
+    def error() -> float:
+        with torch.no_grad():
+            return float((small(unseen) - model(unseen)).square().mean())
+
+    plain = error()
+    assert refit(small, model, plan, images) == 4
+    assert error() < 0.8 * plain

@@ -66,7 +66,8 @@ def refit(small: nn.Module, dense: nn.Module, plan: PruningPlan, images: Tensor)
             wanted = seen.pop(path, [])
             if len(wanted) == 1:
                 sides = kept.get((f'{path}.weight', 0)), kept.get((f'{path}.weight', 1))
-                if _mend(module, readers[path][1], (_samples(inputs[0]), wanted[0]), sides):
+                found = _samples(module, inputs[0])
+                if _mend(module, readers[path][1], (found, wanted[0]), sides):
                     done.append(path)
 
         return mend
@@ -119,15 +120,15 @@ def _mend(
 
 def _noting(samples: list[Tensor]) -> Any:
     def note(module: nn.Module, inputs: tuple[Tensor, ...]) -> None:
-        samples.append(_samples(inputs[0]))
+        samples.append(_samples(module, inputs[0]))
 
     return note
 
 
-def _samples(x: Tensor) -> Tensor:
+def _samples(reader: nn.Module, x: Tensor) -> Tensor:
     """Float32 [places, channels], the same places of every tensor of the same size."""
-    flat = x.detach()
-    flat = flat.movedim(1, -1).reshape(-1, x.shape[1]) if x.dim() != 3 else flat.flatten(0, 1)
+    flat = x.detach() if isinstance(reader, nn.Linear) else x.detach().movedim(1, -1)
+    flat = flat.reshape(-1, flat.shape[-1])
     if len(flat) <= PLACES:
         return flat.cpu()
     generator = torch.Generator().manual_seed(len(flat))
