@@ -117,6 +117,29 @@ def test_attention_is_written_for_old_readers_too(
     assert verify_onnx(model, path, inputs()).relative_error < 1e-5
 
 
+class Sampled(nn.Module):
+    """Reference points made of the picture's size, as deformable attention has them."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(3, 4, 3, padding=1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        y = self.conv(x)
+        h, w = y.shape[-2:]
+        rows, columns = (torch.arange(h) + 0.5) / h, (torch.arange(w) + 0.5) / w
+        grid = torch.stack(torch.meshgrid(columns, rows, indexing='xy'), -1)[None]
+        shifted = (grid * 1.7 - 0.9).expand(len(y), -1, -1, -1)
+        return F.grid_sample(y, shifted, align_corners=False)
+
+
+def test_sizes_that_are_divided_stay_in_single_precision(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    model, path = Sampled().eval(), tmp_path / 'm.onnx'
+    export_onnx(model, torch.zeros(1, 3, 16, 24), path, input_name='i', output_name='o')
+    assert verify_onnx(model, path, inputs()).relative_error < 1e-4
+
+
 def test_both_refusals_are_told_in_one_line(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -116,6 +116,10 @@ def _tell(found: AnnotatedSet, root: str, broken: str) -> None:
 def _chosen_classes(
     found: AnnotatedSet, classes: Sequence[str] | None, root: str | Path
 ) -> tuple[str, ...]:
+    if classes is not None and (isinstance(classes, str) or len(set(classes)) < len(classes)):
+        raise DatasetError(
+            f'data.classes: wants a list of names, each once, such as [car, person], not {classes}'
+        )
     unknown = [name for name in classes or () if name not in found.classes]
     if unknown:
         raise DatasetError(

@@ -12,7 +12,14 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from .detection_set import SPLITS, DetectionSet, DetectionSplit, SplitName, sha256_of_splits
+from .detection_set import (
+    SPLITS,
+    DatasetError,
+    DetectionSet,
+    DetectionSplit,
+    SplitName,
+    sha256_of_splits,
+)
 from .scene_ground import Ground, paint_ground, paint_tree
 from .scene_objects import CLASSES, Thing, box_of, paint_thing, place_things
 
@@ -116,6 +123,9 @@ def generated_set(
         seed: decides everything.
     """
     counts = dict(zip(SPLITS, (train, val, test), strict=True))
+    for option, value in (*counts.items(), ('width', width), ('height', height)):
+        if value < 1:
+            raise DatasetError(f'data.{option}: must be 1 or more, not {value}')
     camera = (width, height)
     tile = (train_width or width, train_height or height)
     sizes = {'train': tile, 'val': camera, 'test': camera}

@@ -20,6 +20,7 @@ from torch import Tensor, nn
 from uav_prune_perception.ladder.durable import replacing
 
 from .graph_rewrites import rewritten
+from .single_precision import in_single_precision
 
 # Newest opset that torch's TorchScript exporter writes as it is. The newer exporter starts at 18
 # and its down-conversion gives up on ordinary operators (ReduceMean, Split), so it comes first
@@ -71,7 +72,7 @@ def export_onnx(
         with replacing(path) as temporary:
             with _quiet(), _attention_in_parts(), torch.no_grad():
                 proto = _export(model, example, str(temporary), (input_name, output_name), opset)
-            proto = _checked(proto, opset, input_name, output_name)
+            proto = _checked(in_single_precision(proto), opset, input_name, output_name)
             if rewrite:
                 proto = rewritten(proto)
                 onnx.checker.check_model(proto, full_check=True)

@@ -114,16 +114,22 @@ class Answers:
         self._low: NDArray[np.float32] | None = None
         self._high: NDArray[np.float32] | None = None
         self._count = 0
+        self._varies = False
 
     def add(self, rows: NDArray[np.float32]) -> None:
         """One answer, [channels, values]."""
         low, high = self._low, self._high
+        self._varies |= low is not None and low.shape != rows.shape
+        if self._varies:
+            return
         self._low = rows if low is None else np.minimum(low, rows)
         self._high = rows if high is None else np.maximum(high, rows)
         self._count += 1
 
     def spread(self) -> tuple[float, ...]:
         """See `Agreement`."""
+        if self._varies:  # not even the number of candidates is the same
+            return (1.0,) * (BOX_ROWS + 1)
         if self._low is None or self._high is None or self._count < 2:
             return ()
         largest = np.maximum(np.abs(self._low), np.abs(self._high)).max(axis=1)

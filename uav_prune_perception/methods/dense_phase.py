@@ -4,8 +4,11 @@
 
 from __future__ import annotations
 
+import contextlib
+from typing import Any
+
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from uav_prune_perception.channels import ChannelGraph
 from uav_prune_perception.ladder import InputSpec
@@ -16,6 +19,9 @@ from .recipe import Recipe
 from .recipe_source import RecipeError
 from .stages import NOTHING_CUT, BuiltLevel, Stages, Training, base_key
 
+BOX_ROWS = 4
+ROUNDING = 1e-3
+STRIDES = (8, 16, 32, 64)  # of which sides that a network asks for are multiples
 PHASES = ('train', 'sparse', 'soft', 'search', 'finetune', 'retrain')
 
 
@@ -49,27 +55,67 @@ def check_fit(stages: Stages, model: nn.Module) -> None:
     task, recipe = stages.task, stages.recipe
     example, classes = task.example_input(), len(task.classes)
     detection = task.kind == 'detection'
-    try:
-        with torch.no_grad():
-            output = model(example)
-        found = tuple(output.shape)
-    except (RuntimeError, ValueError, TypeError, AttributeError) as error:
-        found, reason = (), f' ({" ".join(str(error).split())[:160]})'
-    else:
-        reason = ''
+    output, reason = _answer(model, example)
+    found = tuple(output.shape) if isinstance(output, Tensor) else ()
     rank, rows = (3, 4 + classes) if detection else (2, classes)
-    if len(found) == rank and found[1] == rows:
+    if isinstance(output, Tensor) and len(found) == rank and found[1] == rows and found[-1]:
         if detection:
             _check_distillation(recipe, model)
+            _check_answer(stages, output)
         return
     wanted = f'[1, {rows}, candidates]' if detection else f'[1, {rows}]'
     if not found and example.shape[1] == 1:
         reason += '; the pictures are grey: let it take 1 channel, or set data.channels: 3'
+    given = 'an error' if output is None else list(found) if found else type(output).__name__
     raise RecipeError(
         f'{recipe.place(("network",))}: network {recipe.network.name} does not fit '
         f'the {task.kind} data: for pictures {list(example.shape)} it gives '
-        f'{list(found) if found else "an error"}{reason}, wanted {wanted}'
+        f'{given}{reason}, wanted {wanted}'
     )
+
+
+def _answer(model: nn.Module, example: Tensor) -> tuple[Any, str]:
+    """What the network gives, or None and why."""
+    try:
+        with torch.no_grad():
+            return model(example), ''
+    except Exception as error:  # the user's code may raise anything
+        reason = f' ({" ".join(str(error).split())[:160]})'
+    height, width = example.shape[2:]
+    for step in STRIDES:
+        sides = [-(-side // step) * step for side in (height, width)]
+        with contextlib.suppress(Exception), torch.no_grad():
+            model(example.new_zeros(1, example.shape[1], *sides))
+            return None, f'{reason}; data.width: {sides[1]} and data.height: {sides[0]} would do'
+    return None, reason
+
+
+def _check_answer(stages: Stages, output: Tensor) -> None:
+    """Scores are probabilities, boxes corners in pixels.
+
+    Raises:
+        RecipeError: scores beyond 0 and 1.
+    """
+    recipe, spec = stages.recipe, stages.task.input
+    place, name = recipe.place(('network',)), recipe.network.name
+    scores, corners = output[:, BOX_ROWS:], output[:, :BOX_ROWS]
+    low, high = float(scores.min()), float(scores.max())
+    if low < -ROUNDING or high > 1 + ROUNDING:
+        raise RecipeError(
+            f'{place}: network {name}: its scores lie from {low:.3g} to {high:.3g}, wanted 0 to '
+            '1; apply sigmoid (or softmax, and leave the background out) in evaluation mode'
+        )
+    if max(spec.width, spec.height) >= 32 and float(corners.abs().max()) <= 2:
+        stages.reporter.warn(
+            f'{place}: network {name}: all corners lie within 2 pixels of the origin; wanted are '
+            'pixels of the input, not fractions of it'
+        )
+    turned = (corners[:, 2:] < corners[:, :2]).any(dim=1).float().mean()
+    if float(turned) > 0.5:
+        stages.reporter.warn(
+            f'{place}: network {name}: of {float(turned):.0%} of the boxes the second corner lies '
+            'before the first; wanted are x1, y1, x2, y2, not centre and size'
+        )
 
 
 def _check_distillation(recipe: Recipe, model: nn.Module) -> None:

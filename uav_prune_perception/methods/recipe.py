@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import difflib
 import itertools
+import sys
 import types
 from collections.abc import Sequence
 from pathlib import Path
@@ -319,7 +320,9 @@ def _fault(
         text = item['msg'][0].lower() + item['msg'][1:]
         message = f'{dotted}: {text}, not {item["input"]!r}'
     # A misspelt key is also a missing one: the spelling is the fault to show first.
-    rank = -1 if kind == 'extra_forbidden' else source.lines.get(path, 0)
+    # Of a list of faulty sections nothing is left: that it is empty comes last.
+    ranks = {'extra_forbidden': -1, 'too_short': sys.maxsize}
+    rank = ranks.get(kind, source.lines.get(path, 0))
     return rank, f'{source.place(path)}: {message}'
 
 

@@ -118,6 +118,12 @@ class Stages:
         """The dense network with its initial weights, always the same for the same seed."""
         section, task = self.recipe.network, self.task
         torch.manual_seed(self.recipe.seed)
+        for word in ('classes', 'channels'):
+            if word in section.options:
+                place = self.recipe.place(('network', 'options', word))
+                raise RecipeError(
+                    f'{place}: network.options.{word}: is told by the data; leave it out'
+                )
         try:
             return build_network(
                 section.name, classes=len(task.classes), channels=task.input.channels,

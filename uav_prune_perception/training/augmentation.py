@@ -10,6 +10,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from uav_prune_perception.datasets.detection_set import DatasetError
+
 # Of a box cut by the edge at least this much must remain, and this many pixels of each side.
 MIN_REMAINDER = 0.35
 MIN_SIDE = 2.0
@@ -38,6 +40,32 @@ class Augmentation:
     offset: float = 16.0
     mosaic: float = 0.0
     mosaic_scale: tuple[float, float] = (0.5, 1.0)
+
+    def __post_init__(self) -> None:
+        """Raises `DatasetError` for what is out of range."""
+        ranges = {'scale': 10.0, 'shift': 1.0, 'gain': 1.0, 'offset': 255.0, 'mosaic': 1.0}
+        for name, most in ranges.items():
+            _check_number(name, getattr(self, name), most)
+        pair = self.mosaic_scale
+        if not isinstance(pair, (list, tuple)) or len(pair) != 2:
+            raise DatasetError(
+                'data.augmentation.mosaic_scale: needs two numbers, such as [0.5, 1.0], not '
+                f'{pair!r}'
+            )
+        for value in pair:
+            _check_number('mosaic_scale', value, 10.0)
+        if not 0 < pair[0] <= pair[1]:
+            raise DatasetError(
+                f'data.augmentation.mosaic_scale: the first must be above 0 and not above the '
+                f'second, not {list(pair)}'
+            )
+
+
+def _check_number(name: str, value: object, most: float) -> None:
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value <= most:
+        raise DatasetError(
+            f'data.augmentation.{name}: needs a number from 0 to {most:g}, not {value!r}'
+        )
 
 
 @dataclass(frozen=True)

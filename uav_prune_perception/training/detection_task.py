@@ -34,6 +34,7 @@ from .detection_metrics import (
     average_precision_by_size,
 )
 from .mosaic import MosaicPlan, Picture, draw_mosaic, mosaic
+from .own_loss import blaming, check_maps, own_decoded, own_loss
 from .task import (
     Predict,
     TrainingError,
@@ -179,21 +180,23 @@ class DetectionTask:
         of what it gives in training mode.
 
         Raises:
-            TrainingError: a teacher for a model with a loss of its own that has no ``decoded``.
+            TrainingError: a teacher for a model with a loss of its own that has no ``decoded``, or
+            what the model's own methods give is of no use.
         """
-        raw = model(images)
-        own = getattr(model, 'training_loss', None)
-        if not callable(own):
+        with blaming(f'{type(model).__name__}, in training'):
+            raw = model(images)
+        if not callable(getattr(model, 'training_loss', None)):
+            check_maps(model, raw)
             return self._our_loss(raw, images, targets, teacher)
-        loss: Tensor = own(raw, targets)
+        loss = own_loss(model, raw, targets)
         if teacher is None:
             return loss
-        decoded = getattr(model, 'decoded', None)
-        if not callable(decoded):
+        if not callable(getattr(model, 'decoded', None)):
             raise TrainingError(f'{type(model).__name__} {NOT_DISTILLED}')
         with torch.no_grad():
             wanted = teacher(images)
-        extra = decoded_distillation_loss(decoded(raw), wanted, self.loss_options.box_weight)
+        found = own_decoded(model, raw, wanted)
+        extra = decoded_distillation_loss(found, wanted, self.loss_options.box_weight)
         return loss + self.teacher_weight * extra
 
     def _our_loss(
