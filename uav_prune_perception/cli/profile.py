@@ -5,10 +5,11 @@
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
+
+from .strict_json import strict_json
 
 if TYPE_CHECKING:
     from uav_prune_perception.ladder import DeviceProfile, Ladder
@@ -43,7 +44,7 @@ def run_profile(options: argparse.Namespace) -> int:
                 f'{ladder.folder}: may not be written; repeat with --dry-run, or as its owner'
             ) from None
     if options.json:
-        print(json.dumps(_document(device, profiles), indent=1))
+        print(strict_json(_document(device, profiles), indent=1))
     else:
         _print_table(ladder, device, profiles)
     for line in faults(profiles):

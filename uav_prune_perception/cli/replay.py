@@ -7,7 +7,6 @@ from __future__ import annotations
 import argparse
 import contextlib
 import dataclasses
-import json
 import sys
 from pathlib import Path
 from typing import Any
@@ -22,6 +21,8 @@ from uav_prune_perception.replay.player import Replayed, ReplayError, Sink, repl
 from uav_prune_perception.replay.source import DEFAULT_HZ, open_source
 from uav_prune_perception.replay.telemetry_file import WithTelemetry
 from uav_prune_perception.replay.video_sink import VideoSink
+
+from .strict_json import strict_json
 
 
 def run_replay(options: argparse.Namespace) -> int:
@@ -103,7 +104,7 @@ def _policy(options: argparse.Namespace) -> Policy:
 def _print(done: Replayed, ladder: Ladder, options: argparse.Namespace) -> None:
     assert done.statistics is not None
     if options.json:
-        print(json.dumps(dataclasses.asdict(done), indent=1))
+        print(strict_json(dataclasses.asdict(done), indent=1))
         return
     speed = done.recorded_s / done.wall_s if done.wall_s else 0.0
     left_out = f', {done.skipped} left out by the policy' if done.skipped else ''

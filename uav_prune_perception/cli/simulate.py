@@ -6,9 +6,10 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
-import json
 import math
 from typing import TYPE_CHECKING, Any
+
+from .strict_json import strict_json
 
 if TYPE_CHECKING:
     from uav_prune_perception.onboard.simulation import LatencyTrace, Metrics, World
@@ -47,7 +48,7 @@ def run_simulate(options: argparse.Namespace) -> int:
         log = _fly(world, name, options.max_every)
         found[name] = (measure(world, log), log.codes)
     if options.json:
-        print(json.dumps(_document(options, trace, world, found), indent=2))
+        print(strict_json(_document(options, trace, world, found), indent=2))
         return 0
     print(f'{options.scenario}: {SCENARIOS[options.scenario][0]}; {trace.origin}; '
           f'{options.duration:g} s, seed {options.seed}\n')
@@ -115,10 +116,7 @@ def _document(
         'duration_s': options.duration, 'levels': [level.name for level in world.levels],
         'policies': {
             name: {
-                'metrics': {
-                    key: None if math.isnan(value) or math.isinf(value) else value
-                    for key, value in dataclasses.asdict(metrics).items()
-                },
+                'metrics': dataclasses.asdict(metrics),
                 'changes': [
                     {'t_s': round(t, 3), 'code': code, 'level': world.levels[level].name,
                      'reason': reason}

@@ -5,12 +5,13 @@
 from __future__ import annotations
 
 import argparse
-import json
 import math
 import sys
 import time
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
+
+from .strict_json import strict_json
 
 if TYPE_CHECKING:
     from uav_prune_perception.onboard.telemetry.inventory import Reading
@@ -41,7 +42,7 @@ def run_telemetry(options: argparse.Namespace) -> int:
         readings = inventory(options.root)
         board = reader.read(time.monotonic())
         if options.json:
-            print(json.dumps(document(readings, board)), flush=True)
+            print(strict_json(document(readings, board)), flush=True)
         else:
             print((CLEAR if live else '') + table(readings, board), flush=True)
         if options.once:
@@ -76,15 +77,15 @@ def table(readings: Sequence[Reading], board: BoardState) -> str:
 
 
 def document(readings: Sequence[Reading], board: BoardState) -> dict[str, Any]:
-    """For programs; what is unknown is null."""
+    """For programs."""
     return {
         'readings': [
-            {'source': item.source, 'name': item.name, 'value': _plain(item.value),
+            {'source': item.source, 'name': item.name, 'value': item.value,
              'unit': item.unit, 'note': item.note}
             for item in readings
         ],
         'policy_sees': {
-            name: _plain(getattr(board, name))
+            name: getattr(board, name)
             for name in ('power_w', 'temperature_c', 'throttle_c', 'load', 'alarms', 'alarm')
         },
     }
@@ -99,7 +100,3 @@ def _value(value: float | str, unit: str) -> str:
         return f'{value / 1e6:.0f} MHz'
     digits = 0 if value == int(value) and unit not in {'W', 'C'} else 2
     return f'{value:.{digits}f} {unit}'.strip()
-
-
-def _plain(value: float | str) -> float | str | None:
-    return None if isinstance(value, float) and math.isnan(value) else value
