@@ -9,11 +9,13 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
 
 from uav_prune_perception.channels import ChannelGraph
 from uav_prune_perception.ladder import InputSpec
 from uav_prune_perception.networks.weights import WeightsError, load_weights, stated_normalisation
 from uav_prune_perception.training.detection_task import NOT_DISTILLED
+from uav_prune_perception.training.recalibrate import recalibrate_batchnorm
 
 from .recipe import Recipe
 from .recipe_source import RecipeError
@@ -22,6 +24,8 @@ from .stages import NOTHING_CUT, BuiltLevel, Stages, Training, base_key
 BOX_ROWS = 4
 ROUNDING = 1e-3
 STRIDES = (8, 16, 32, 64)  # of which sides that a network asks for are multiples
+SETTLED = 0.01  # of what BatchNorm's averages began with may be left
+BATCHES = 10  # else they are renewed on so many
 PHASES = ('train', 'sparse', 'soft', 'search', 'finetune', 'retrain')
 
 
@@ -176,5 +180,19 @@ def dense_network(stages: Stages, model: nn.Module, graph: ChannelGraph) -> Buil
         return found
     start_weights(stages, model)
     stages.train(model, Training('training the dense network', stage, recipe.train, order=0))
+    steps = recipe.train.epochs * stages.task.steps_per_epoch(recipe.train.batch_size)
+    if recipe.network.weights is None and steps and leftover(model, steps) > SETTLED:
+        # Else a first try of few pictures is judged, cut and fitted by averages that are not its
+        recalibrate_batchnorm(model, stages.task.calibration_batches(BATCHES))
     macs = round(graph.cost().macs)
     return stages.finish(stage, model, NOTHING_CUT, macs=(macs, macs))
+
+
+def leftover(model: nn.Module, steps: int) -> float:
+    """How much of what BatchNorm's averages began with is in them after so many steps, 0..1."""
+    momenta = [
+        module.momentum for module in model.modules()
+        if isinstance(module, _BatchNorm) and module.track_running_stats
+        and module.momentum is not None
+    ]
+    return max(((1 - momentum) ** steps for momentum in momenta), default=0.0)

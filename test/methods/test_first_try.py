@@ -1,0 +1,40 @@
+# Copyright 2026 uav_prune_perception contributors
+# SPDX-License-Identifier: Apache-2.0
+"""Two steps of training on a handful of pictures, as people try a tool out."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+from tiny_job import build, recipe
+from torch import nn
+from torch.nn.modules.batchnorm import _BatchNorm
+
+from uav_prune_perception.methods.dense_phase import SETTLED, leftover
+
+
+def variances(model: nn.Module) -> torch.Tensor:
+    """Those that BatchNorm divides by, of all channels."""
+    return torch.cat([
+        module.running_var for module in model.modules()
+        if isinstance(module, _BatchNorm) and module.running_var is not None
+    ])
+
+
+def test_the_dense_network_of_a_first_try_is_judged_by_averages_of_its_own(
+    tmp_path: Path
+) -> None:
+    dense = build(recipe(tmp_path, 'prune.levels=[{kept_macs: 1.0}]'), tmp_path)[0]
+    begun_with_one = (variances(dense.model) - 1).abs() < 0.2
+    assert begun_with_one.float().mean() < 0.5
+
+
+@pytest.mark.parametrize(('momentum', 'steps', 'settled'), [
+    (0.1, 10, False), (0.1, 50, True), (0.03, 50, False), (0.03, 160, True), (None, 1, True),
+])
+def test_averages_settle_with_steps(momentum: float | None, steps: int, settled: bool) -> None:
+    model = nn.Sequential(nn.Conv2d(1, 2, 1), nn.BatchNorm2d(2, momentum=momentum))
+    assert (leftover(model, steps) <= SETTLED) is settled
+    assert leftover(nn.Conv2d(1, 2, 1), 1) == 0.0
