@@ -31,7 +31,7 @@ FULL_TURN = 2 * math.pi + 0.01
 LISTS = {'train': ('train', 'trainval'), 'val': ('val',), 'test': ('test',)}
 
 
-class AngleError(ValueError):
+class AngleError(Exception):
     """No angle in radians."""
 
 
@@ -151,8 +151,6 @@ def _corners(item: ElementTree.Element) -> tuple[float, float, float, float] | N
             c, s = abs(math.cos(angle)), abs(math.sin(angle))
             half_x, half_y = (w * c + h * s) / 2, (w * s + h * c) / 2
             return cx - half_x, cy - half_y, cx + half_x, cy + half_y
-    except AngleError:
-        raise
     except ValueError:
         return None
     return None

@@ -91,8 +91,9 @@ def _names(path: Path, names: object) -> tuple[str, ...]:
                 f'{path}: names: {str(name)[:40]!r} (label {index}) is no name; put it in quotes'
             )
         if name in names[:index]:
-            why = 'is there twice'
-            raise DatasetError(f'{path}: names: {str(name)[:40]!r} (label {index}) {why}')
+            raise DatasetError(
+                f'{path}: names: {str(name)[:40]!r} (label {index}) is there twice'
+            )
     return tuple(str(name) for name in names)
 
 

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from uav_prune_perception.channels import ChannelGraph
+from uav_prune_perception.export.verification import BOX_ROWS
 from uav_prune_perception.ladder import InputSpec
 from uav_prune_perception.networks.weights import WeightsError, load_weights, stated_normalisation
 from uav_prune_perception.training.detection_task import NOT_DISTILLED
@@ -21,7 +22,6 @@ from .recipe import Recipe
 from .recipe_source import RecipeError
 from .stages import NOTHING_CUT, BuiltLevel, Stages, Training, base_key
 
-BOX_ROWS = 4
 ROUNDING = 1e-3
 STRIDES = (8, 16, 32, 64)  # of which sides that a network asks for are multiples
 SETTLED = 0.01  # of what BatchNorm's averages began with may be left

@@ -61,7 +61,12 @@ class Tap:
     def map(self, output: Tensor) -> Tensor:
         """The module's output as activated feature map [B, C, ...]."""
         shown = output if self.activation is None else self.activation(output)
-        return shown.movedim(-1, 1) if self.linear and shown.dim() > 2 else shown
+        return channels_second(shown, linear=self.linear)
+
+
+def channels_second(output: Tensor, *, linear: bool) -> Tensor:
+    """A layer's output as [B, C, ...]; linear layers have their channels last."""
+    return output.movedim(-1, 1) if linear and output.dim() > 2 else output
 
 
 def find_taps(graph: ChannelGraph) -> dict[str, Tap]:

@@ -28,7 +28,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from uav_prune_perception.channels import Group
-from uav_prune_perception.methods.feature_maps import show_pictures
+from uav_prune_perception.methods.feature_maps import channels_second, show_pictures
 
 MIN_SAMPLES = 5
 # DBSCAN's radius counts a distance of eps as inside; cosine distances of equal maps come out as
@@ -64,8 +64,7 @@ def _watching(path: str, sums: dict[str, Any]) -> Any:
         if found.dim() == 2:  # [B, C]: values over pictures
             sums.setdefault(path, []).append(found)
             return
-        if isinstance(module, nn.Linear):
-            found = found.movedim(-1, 1)
+        found = channels_second(found, linear=isinstance(module, nn.Linear))
         own, size = sums.setdefault(path, {}), tuple(found.shape[2:])
         total = found.sum(0).flatten(1)
         own[size] = own[size] + total if size in own else total

@@ -85,11 +85,15 @@ def _readers(
     return readers
 
 
+def places(reader: nn.Module, x: Tensor) -> Tensor:
+    """What a layer reads, [places, channels]: linear layers have their channels last."""
+    last = x.detach() if isinstance(reader, nn.Linear) else x.detach().movedim(1, -1)
+    return last.reshape(-1, last.shape[-1])
+
+
 def _summing(path: str, sums: dict[str, Tensor], counts: dict[str, int]) -> Any:
     def see(module: nn.Module, inputs: tuple[Tensor, ...]) -> None:
-        x = inputs[0].detach()
-        last = isinstance(module, nn.Linear)
-        flat = (x if last else x.movedim(1, -1)).reshape(-1, x.shape[-1 if last else 1])
+        flat = places(module, inputs[0])
         moments = (flat.T @ flat).to('cpu', torch.float64)
         sums[path] = sums[path] + moments if path in sums else moments
         counts[path] = counts.get(path, 0) + flat.shape[0]

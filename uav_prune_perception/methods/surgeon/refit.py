@@ -27,6 +27,8 @@ from uav_prune_perception.methods.feature_maps import show_pictures
 from uav_prune_perception.training.recalibrate import recalibrate_batchnorm
 from uav_prune_perception.training.task import LearningTask
 
+from .readings import places
+
 PLACES = 16384  # of a layer's input that are looked at
 PIXELS = 2**23  # of all pictures together, which bounds the memory
 PICTURES = 1024
@@ -127,8 +129,7 @@ def _noting(samples: list[Tensor]) -> Any:
 
 def _samples(reader: nn.Module, x: Tensor) -> Tensor:
     """Float32 [places, channels], the same places of every tensor of the same size."""
-    flat = x.detach() if isinstance(reader, nn.Linear) else x.detach().movedim(1, -1)
-    flat = flat.reshape(-1, flat.shape[-1])
+    flat = places(reader, x)
     if len(flat) <= PLACES:
         return flat.cpu()
     generator = torch.Generator().manual_seed(len(flat))
