@@ -6,12 +6,14 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 
 import cv2
 import numpy as np
 import pytest
 import yaml
+from faster_coco_eval.core import mask
 from PIL import Image
 
 from uav_prune_perception.datasets.annotation_formats import read_annotations
@@ -332,3 +334,63 @@ def test_a_folder_without_the_right_to_read_is_named(tmp_path, monkeypatch):
     monkeypatch.setattr(os, 'walk', closed)
     with pytest.raises(DatasetError, match='Permission denied; give this user the right'):
         read_annotations(root)
+
+
+def test_crowds_given_by_a_mask_alone_are_regions_to_ignore(tmp_path):
+    dark = np.zeros(SIZE[::-1], np.uint8, order='F')
+    dark[20:50, 30:90] = 1
+    runs = np.diff(np.flatnonzero(np.diff(dark.ravel('F'), prepend=0, append=0)), prepend=0)
+    counts = [*runs.tolist(), dark.size - int(runs.sum())]
+    size = list(dark.shape)
+    packed = mask.encode(dark)['counts'].decode()
+
+    def masks(document):
+        for row, value in zip(
+            document['annotations'], (counts, packed, packed + 'zz', counts[:-1]), strict=True
+        ):
+            row.update(iscrowd=1, segmentation={'size': size, 'counts': value})
+            del row['bbox']
+
+    found = read_annotations(coco(tmp_path, masks))
+    for picture in found.splits['train'][:2]:
+        assert picture.ignore.tolist() == [[30, 20, 90, 50]]
+        assert len(picture.boxes) == 0
+    assert [fault.place.split()[-1] for fault in found.faults] == ['2', '3']
+    assert all('no polygon or mask' in fault.text for fault in found.faults)
+
+
+def test_suffixes_in_capitals_are_the_same_suffixes(tmp_path):
+    root = yolo(tmp_path / 'yolo', [GOOD_YOLO] * 3)
+    for name in ('00', '01'):
+        (root / f'labels/train/{name}.txt').rename(root / f'labels/train/{name}.TXT')
+    (root / 'labels/train/stray.TXT').write_text(GOOD_YOLO)
+    found = read_annotations(root)
+    assert [len(picture.boxes) for picture in found.splits['train']] == [1, 1, 1]
+    assert [fault.kind for fault in found.faults] == ['missing picture']
+    other = voc(tmp_path / 'voc', 0.1, '00\n01\n')
+    for path in (other / 'JPEGImages').iterdir():
+        path.rename(path.with_suffix(path.suffix.upper()))
+    for path in (other / 'Annotations').iterdir():
+        path.rename(path.with_suffix('.XML'))
+    assert len(read_annotations(other).splits['train']) == 2
+
+
+def test_pages_behind_the_first_are_told(tmp_path):
+    root = yolo(tmp_path, [GOOD_YOLO] * 3)
+    pages = [Image.new('L', SIZE, shade) for shade in (10, 20, 30)]
+    pages[0].save(root / 'images/train/pages.tif', save_all=True, append_images=pages[1:])
+    (root / 'labels/train/pages.txt').write_text(GOOD_YOLO)
+    (fault,) = read_annotations(root).faults
+    assert fault.kind == 'not used'
+    assert 'has 3 pages or frames; only the first' in fault.text
+
+
+@pytest.mark.parametrize(('option', 'words'), [
+    ({'train_limit': 0}, 'data.train_limit: 0 leaves no picture'),
+    ({'eval_limit': -3}, 'data.eval_limit: -3 leaves no picture'),
+    ({'classes': []}, 'data.classes: wants a list of names'),
+])
+def test_options_that_leave_nothing_are_refused(tmp_path, option, words):
+    root = yolo(tmp_path, [GOOD_YOLO] * 6)
+    with pytest.raises(DatasetError, match=re.escape(words)):
+        detection_folder(root, width=32, height=32, **option)

@@ -19,6 +19,8 @@ from .annotations import (
     Fault,
     PictureNotes,
     bounds_of,
+    either_case,
+    files_with,
     note_orphans,
     open_notes,
     pictures_below,
@@ -72,7 +74,7 @@ def read_dota(root: Path) -> AnnotatedSet:
         raise DatasetError(f'{root}: no train/images/ and train/labelTxt/ in it')
     names = sorted({
         line.name
-        for folder in labelled.values() for file in sorted(folder.glob('*.txt'))
+        for folder in labelled.values() for file in files_with(folder, '.txt')
         for line in _good_lines(file, dota_line) if line.name is not None
     })
     if not names:
@@ -85,7 +87,7 @@ def read_dota(root: Path) -> AnnotatedSet:
 
 def _first_bad(folders: dict[SplitName, Path]) -> str:
     """Why there is no object, by the first line that is none."""
-    for file in (file for folder in folders.values() for file in sorted(folder.glob('*.txt'))):
+    for file in (file for folder in folders.values() for file in files_with(folder, '.txt')):
         result = AnnotatedSet('dota', ())
         for place, text in _lines(file):
             if _parsed(text, place, dota_line, result) is not None:
@@ -182,10 +184,10 @@ def _pictures(
     pictures: Path, labels: Path, parse: Callable[[str], Line | None], result: AnnotatedSet
 ) -> list[AnnotatedPicture]:
     found, there = [], list(pictures_below(pictures))
-    note_orphans(labels.glob('*.txt'), there, result.faults)
+    note_orphans(files_with(labels, '.txt'), there, result.faults)
     for path in there:
         notes = open_notes(path, result.faults)
-        file = labels / f'{path.stem}.txt'
+        file = either_case(labels / f'{path.stem}.txt')
         if notes is None:
             continue
         if not file.is_file():

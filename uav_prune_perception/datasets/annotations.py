@@ -174,6 +174,10 @@ def open_notes(path: Path, faults: list[Fault]) -> PictureNotes | None:
             turned = image.getexif().get(EXIF_ORIENTATION) in LYING
             if turned:
                 width, height = height, width
+            pages = getattr(image, 'n_frames', 1)
+            if pages > 1:
+                text = f'has {pages} pages or frames; only the first is used'
+                faults.append(Fault('not used', str(path), text))
     except FileNotFoundError:
         faults.append(Fault('missing picture', str(path), 'named by the labels, not there'))
         return None
@@ -218,6 +222,17 @@ def _refuse(error: OSError) -> None:
         raise DatasetError(
             f'{error.filename}: {error.strerror}; give this user the right to read it (chmod)'
         )
+
+
+def files_with(folder: Path, suffix: str) -> list[Path]:
+    """Files of a folder by their suffix, which may be in capitals, in order of name."""
+    return sorted(path for path in folder.iterdir() if path.suffix.lower() == suffix)
+
+
+def either_case(path: Path) -> Path:
+    """A file, or where only that is there the one whose suffix is in capitals."""
+    capital = path.with_suffix(path.suffix.upper())
+    return capital if not path.is_file() and capital.is_file() else path
 
 
 def is_picture(name: str) -> bool:

@@ -168,17 +168,48 @@ def _id(row: Any, word: str) -> str | None:
 
 
 def _corners(row: dict[str, Any]) -> tuple[float, float, float, float]:
-    """Of the bbox, or else around the polygons.
+    """Of the bbox, or else around the polygons or the mask.
 
     Raises:
-        TypeError, ValueError: there is neither.
+        TypeError, ValueError: there is none of them.
     """
-    if not row.get('bbox') and isinstance(row.get('segmentation'), list):
-        return bounds_of([float(value) for ring in row['segmentation'] for value in ring])
+    shape = row.get('segmentation')
+    if not row.get('bbox') and isinstance(shape, list):
+        return bounds_of([float(value) for ring in shape for value in ring])
+    if not row.get('bbox') and isinstance(shape, dict):
+        return _around_mask(shape)
     if not isinstance(row.get('bbox'), list):
         raise TypeError
     x, y, width, height = (float(value) for value in row['bbox'][:4])
     return x, y, x + width, y + height
+
+
+def _around_mask(shape: dict[str, Any]) -> tuple[float, float, float, float]:
+    """Of run lengths, as COCO has them for crowds: a list of numbers, or packed into text.
+
+    Raises:
+        TypeError, ValueError: it is no mask.
+    """
+    from faster_coco_eval.core import mask  # not for sets without masks: it takes a while
+
+    size, counts = shape.get('size'), shape.get('counts')
+    if not isinstance(size, list):
+        raise TypeError
+    height, width = (int(value) for value in size)
+    if isinstance(counts, list):
+        lengths = [int(value) for value in counts]
+        if min(lengths, default=0) < 0 or sum(lengths) != height * width:
+            raise ValueError
+        packed = mask.frPyObjects({'size': [height, width], 'counts': lengths}, height, width)
+    elif isinstance(counts, str):
+        packed = {'size': [height, width], 'counts': counts}
+    else:
+        raise TypeError
+    try:
+        x, y, wide, high = (float(value) for value in mask.toBbox(packed))
+    except RuntimeError as error:
+        raise ValueError(str(error)) from None
+    return x, y, x + wide, y + high
 
 
 def _add(
@@ -188,8 +219,7 @@ def _add(
     try:
         corners = _corners(row)
     except (TypeError, ValueError):
-        mask = ' (only a mask)' if isinstance(row.get('segmentation'), dict) else ''
-        text = f'bbox is not [x, y, width, height], and there is no polygon{mask}; left out'
+        text = 'bbox is not [x, y, width, height], and there is no polygon or mask; left out'
         result.faults.append(Fault('bad line', where, text))
         return
     name = names.get(_id(row, 'category_id') or '', '')

@@ -19,7 +19,15 @@ from uav_prune_perception.onboard.preprocess import Geometry
 
 from .annotation_formats import read_annotations
 from .annotations import PICTURE_ERRORS, AnnotatedPicture, AnnotatedSet
-from .detection_set import SPLITS, DatasetError, DetectionSet, DetectionSplit, SplitName
+from .detection_set import (
+    SPLITS,
+    DatasetError,
+    DetectionSet,
+    DetectionSplit,
+    SplitName,
+    split_limits,
+    spread_evenly,
+)
 from .tiling import Tile, cut_boxes, tiles_of
 
 LOGGER = logging.getLogger(__name__)
@@ -73,18 +81,20 @@ def detection_folder(
         raise DatasetError(f"data.broken: must be 'skip' or 'refuse', not {broken!r}")
     if channels not in (1, 3) or width < 1 or height < 1:
         raise DatasetError(f'data: {width}x{height}x{channels} is no picture; channels is 1 or 3')
+    limits = split_limits(train_limit, eval_limit)
     found = read_annotations(root, format)
     _tell(found, str(root), broken)
     names = _chosen_classes(found, classes, root)
     splits = _three_splits(found, root, val_fraction, seed)
     _check_boxes(splits, names, found.classes, root)
-    limits = {'train': train_limit, 'val': eval_limit, 'test': eval_limit}
     try:
-        parts = {
-            name: _limited(_parts(splits[name], tile, overlap), limits[name]) for name in SPLITS
-        }
+        every = {name: _parts(splits[name], tile, overlap) for name in SPLITS}
     except ValueError as error:
         raise DatasetError(f'data.tile: {error}') from None
+    parts = {
+        name: [every[name][i] for i in spread_evenly(len(every[name]), limits[name])]
+        for name in SPLITS
+    }
     spec = InputSpec(
         width=width, height=height, color='gray' if channels == 1 else 'rgb',
         mean=(0.5,) * channels, std=(0.25,) * channels, pad_value=PAD,
@@ -116,7 +126,9 @@ def _tell(found: AnnotatedSet, root: str, broken: str) -> None:
 def _chosen_classes(
     found: AnnotatedSet, classes: Sequence[str] | None, root: str | Path
 ) -> tuple[str, ...]:
-    if classes is not None and (isinstance(classes, str) or len(set(classes)) < len(classes)):
+    if classes is not None and (
+        isinstance(classes, str) or not classes or len(set(classes)) < len(classes)
+    ):
         raise DatasetError(
             f'data.classes: wants a list of names, each once, such as [car, person], not {classes}'
         )
@@ -125,7 +137,7 @@ def _chosen_classes(
         raise DatasetError(
             f'data.classes: "{unknown[0]}" is not in {root}; there are {", ".join(found.classes)}'
         )
-    return tuple(classes) if classes else found.classes
+    return tuple(classes or found.classes)
 
 
 def _three_splits(
@@ -182,11 +194,6 @@ def _parts(pictures: list[AnnotatedPicture], tile: int, overlap: int) -> list[Pa
     if tile == 0:
         return [(p, Tile(0, 0, p.width, p.height)) for p in pictures]
     return [(p, one) for p in pictures for one in tiles_of(p.width, p.height, tile, overlap)]
-
-
-def _limited(parts: list[Part], limit: int | None) -> list[Part]:
-    count = len(parts) if limit is None else max(1, min(limit, len(parts)))
-    return [parts[i] for i in np.linspace(0, len(parts) - 1, count).round().astype(int)]
 
 
 def _hash(digest: hashlib._Hash, picture: AnnotatedPicture) -> None:

@@ -20,6 +20,24 @@ class DatasetError(ValueError):
     """Data is missing, damaged or makes no sense. One line, ready to print."""
 
 
+def split_limits(train: int | None, evaluate: int | None) -> dict[SplitName, int | None]:
+    """How many pictures of each split are taken, by the recipe's two numbers; None: all.
+
+    Raises:
+        DatasetError: one leaves no picture.
+    """
+    for key, limit in (('train_limit', train), ('eval_limit', evaluate)):
+        if limit is not None and limit < 1:
+            raise DatasetError(f'data.{key}: {limit} leaves no picture; null takes all')
+    return {'train': train, 'val': evaluate, 'test': evaluate}
+
+
+def spread_evenly(there: int, limit: int | None) -> NDArray[np.int64]:
+    """Indices of so many of ``there`` pictures; None, or more than there are: of all."""
+    count = there if limit is None else min(limit, there)
+    return np.linspace(0, there - 1, count).round().astype(np.int64)
+
+
 @dataclass(frozen=True)
 class DetectionSplit:
     """Pictures and their boxes.

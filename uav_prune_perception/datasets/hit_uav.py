@@ -18,7 +18,15 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
-from .detection_set import SPLITS, DatasetError, DetectionSet, DetectionSplit, SplitName
+from .detection_set import (
+    SPLITS,
+    DatasetError,
+    DetectionSet,
+    DetectionSplit,
+    SplitName,
+    split_limits,
+    spread_evenly,
+)
 
 IGNORED = 'DontCare'
 
@@ -52,9 +60,7 @@ def hit_uav(
     for path in files.values():
         if not path.is_file():
             raise DatasetError(f'{path}: missing; give the folder of the packed HIT-UAV files')
-    limits: dict[SplitName, int | None] = {
-        'train': train_limit, 'val': eval_limit, 'test': eval_limit
-    }
+    limits = split_limits(train_limit, eval_limit)
     decides = (width, height, train_limit, eval_limit)
     value = hashlib.sha256(repr(decides if channels == 1 else (*decides, channels)).encode())
     for path in files.values():
@@ -82,11 +88,9 @@ def read_split(path: Path, size: tuple[int, int], limit: int | None = None) -> D
         rows, names = arrays['boxes'], [str(name) for name in arrays['classes']]
     except (OSError, ValueError, KeyError) as error:
         raise DatasetError(f'{path}: not a packed HIT-UAV file ({error})') from None
-    total = len(offsets) - 1
-    count = total if limit is None else max(1, min(limit, total))
-    chosen = np.linspace(0, total - 1, count).round().astype(int)
+    chosen = spread_evenly(len(offsets) - 1, limit)
     ignored = names.index(IGNORED) if IGNORED in names else len(names)
-    images = np.empty((count, size[1], size[0], 1), np.uint8)
+    images = np.empty((len(chosen), size[1], size[0], 1), np.uint8)
     boxes, labels, ignore = [], [], []
     for slot, index in enumerate(chosen):
         data = blob[offsets[index]:offsets[index + 1]].tobytes()

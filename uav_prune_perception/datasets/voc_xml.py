@@ -20,6 +20,8 @@ from .annotations import (
     AnnotatedSet,
     Fault,
     PictureNotes,
+    either_case,
+    files_with,
     note_unused,
     open_notes,
     pictures_below,
@@ -53,7 +55,7 @@ def read_voc(root: Path) -> AnnotatedSet:
             lines = file.read_text(encoding=ENCODING, errors='replace').split('\n')
             names[split] = [_name(line.split()[0]) for line in lines if line.strip()]
     if 'train' not in names:
-        names = {'train': [path.stem for path in sorted(labels.glob('*.xml'))]}
+        names = {'train': [path.stem for path in files_with(labels, '.xml')]}
         for path in pictures_below(root / 'JPEGImages'):
             if path.stem not in names['train']:
                 faults.append(Fault('no labels', str(path), f'no {path.stem}.xml; left out'))
@@ -62,7 +64,7 @@ def read_voc(root: Path) -> AnnotatedSet:
         unused = (p for p in pictures_below(root / 'JPEGImages') if p.stem not in listed)
         note_unused(unused, f'in no list of {lists}', faults)
     trees = {
-        name: _tree(labels / f'{name}.xml', faults)
+        name: _tree(either_case(labels / f'{name}.xml'), faults)
         for split in names.values() for name in split
     }
     found_names = {
@@ -101,7 +103,7 @@ def _picture(
     if tree is None:
         return None
     folder = root / 'JPEGImages'
-    files = [folder / f'{name}{suffix}' for suffix in PICTURE_SUFFIXES]
+    files = [either_case(folder / f'{name}{suffix}') for suffix in PICTURE_SUFFIXES]
     path = next((file for file in files if file.is_file()), files[0])
     notes = open_notes(path, result.faults)
     if notes is None:

@@ -21,6 +21,8 @@ from .annotations import (
     AnnotatedSet,
     Fault,
     bounds_of,
+    either_case,
+    files_with,
     note_unused,
     open_notes,
     pictures_below,
@@ -135,10 +137,10 @@ def _note_orphans(images: list[Path], result: AnnotatedSet) -> None:
     homes = {file.parent: image.parent for image, file in labels.items() if image.is_file()}
     unused = []
     for folder, home in homes.items():
-        for file in sorted(folder.glob('*.txt')):
+        for file in files_with(folder, '.txt') if folder.is_dir() else ():
             if file in known or file.name == 'classes.txt':
                 continue
-            own = (home / f'{file.stem}{suffix}' for suffix in PICTURE_SUFFIXES)
+            own = (either_case(home / f'{file.stem}{suffix}') for suffix in PICTURE_SUFFIXES)
             picture = next((path for path in own if path.is_file()), None)
             if picture is not None:
                 unused.append(picture)
@@ -175,7 +177,7 @@ def label_file(picture: Path) -> Path:
         if parts[index] == 'images':
             parts[index] = 'labels'
             break
-    usual, beside = Path(*parts), picture.with_suffix('.txt')
+    usual, beside = either_case(Path(*parts)), either_case(picture.with_suffix('.txt'))
     return beside if beside.is_file() and not usual.is_file() else usual
 
 
