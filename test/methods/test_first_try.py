@@ -8,11 +8,13 @@ from pathlib import Path
 
 import pytest
 import torch
-from tiny_job import build, recipe
+from tiny_job import Quiet, build, recipe
 from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from uav_prune_perception.methods.dense_phase import SETTLED, leftover
+from uav_prune_perception.ladder import Accuracy
+from uav_prune_perception.methods.dense_phase import SETTLED, leftover, tell_unseen
+from uav_prune_perception.training.task_factory import make_task
 
 
 def variances(model: nn.Module) -> torch.Tensor:
@@ -38,3 +40,16 @@ def test_averages_settle_with_steps(momentum: float | None, steps: int, settled:
     model = nn.Sequential(nn.Conv2d(1, 2, 1), nn.BatchNorm2d(2, momentum=momentum))
     assert (leftover(model, steps) <= SETTLED) is settled
     assert leftover(nn.Conv2d(1, 2, 1), 1) == 0.0
+
+
+@pytest.mark.parametrize(('whole', 'lines'), [(0.3, 1), (0.005, 0)])
+def test_a_class_that_a_trained_detector_never_finds_is_named(whole: float, lines: int) -> None:
+    task, told = make_task({'kind': 'generated_scenes', 'train': 6, 'val': 2, 'test': 2}), Quiet()
+    first, *others = task.classes
+    found = {first: 0.004, **dict.fromkeys(others, whole)}
+    tell_unseen(task, Accuracy('mAP50', whole, 'val', 2, found), told)
+    assert len(told.lines) == lines
+    for line in told.lines:
+        assert f'finds no {first} (mAP50 0.0040 on val' in line
+        assert 'of 6 training pictures' in line
+        assert 'data.repeat_threshold' in line

@@ -13,11 +13,13 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from uav_prune_perception.channels import ChannelGraph
 from uav_prune_perception.export.verification import BOX_ROWS
-from uav_prune_perception.ladder import InputSpec
+from uav_prune_perception.ladder import Accuracy, InputSpec
 from uav_prune_perception.networks.weights import WeightsError, load_weights, stated_normalisation
-from uav_prune_perception.training.detection_task import NOT_DISTILLED
+from uav_prune_perception.training.detection_task import NOT_DISTILLED, DetectionTask
 from uav_prune_perception.training.recalibrate import recalibrate_batchnorm
+from uav_prune_perception.training.task import LearningTask
 
+from .interfaces import Reporter
 from .recipe import Recipe
 from .recipe_source import RecipeError
 from .stages import NOTHING_CUT, BuiltLevel, Stages, Training, base_key
@@ -25,6 +27,7 @@ from .stages import NOTHING_CUT, BuiltLevel, Stages, Training, base_key
 ROUNDING = 1e-3
 STRIDES = (8, 16, 32, 64)  # of which sides that a network asks for are multiples
 SETTLED = 0.01  # of what BatchNorm's averages began with may be left
+UNSEEN = 0.01  # of a class's average precision
 BATCHES = 10  # else they are renewed on so many
 PHASES = ('train', 'sparse', 'soft', 'search', 'finetune', 'retrain')
 
@@ -177,6 +180,7 @@ def dense_network(stages: Stages, model: nn.Module, graph: ChannelGraph) -> Buil
     stage = ('dense', base_key(recipe, stages.task))
     found = stages.found(stage)
     if found is not None:
+        tell_unseen(stages.task, found.val, stages.reporter)
         return found
     start_weights(stages, model)
     stages.train(model, Training('training the dense network', stage, recipe.train, order=0))
@@ -185,7 +189,25 @@ def dense_network(stages: Stages, model: nn.Module, graph: ChannelGraph) -> Buil
         # Else a first try of few pictures is judged, cut and fitted by averages that are not its
         recalibrate_batchnorm(model, stages.task.calibration_batches(BATCHES))
     macs = round(graph.cost().macs)
-    return stages.finish(stage, model, NOTHING_CUT, macs=(macs, macs))
+    built = stages.finish(stage, model, NOTHING_CUT, macs=(macs, macs))
+    tell_unseen(stages.task, built.val, stages.reporter)
+    return built
+
+
+def tell_unseen(task: LearningTask, val: Accuracy, reporter: Reporter) -> None:
+    """Name the classes that a trained detector never finds: no level of it ever will."""
+    if not isinstance(task, DetectionTask) or val.value < UNSEEN:  # it finds nothing yet
+        return
+    labels = task.data.split('train').labels
+    for name, value in val.per_class.items():
+        if value < UNSEEN:
+            own = task.classes.index(name)
+            count = sum(own in each for each in labels)
+            reporter.warn(
+                f'dense: finds no {name} ({val.metric} {value:.4f} on val; it is in {count} of '
+                f'{len(labels)} training pictures), nor will its levels; '
+                'data.repeat_threshold shows pictures of rare classes more often'
+            )
 
 
 def leftover(model: nn.Module, steps: int) -> float:

@@ -94,8 +94,8 @@ def base_key(recipe: Recipe, task: LearningTask) -> str:
     network = recipe.network.model_dump(mode='json', exclude={'weights'})
     return fingerprint(
         __version__, task.data_sha256, dataclasses.asdict(task.input),
-        {key: recipe.data.get(key) for key in LEARNING}, network, weights_sha256,
-        deciding(recipe.train), recipe.seed,
+        {key: recipe.data.get(key) for key in (*LEARNING, 'repeat_threshold')}, network,
+        weights_sha256, deciding(recipe.train), recipe.seed,
     )
 
 
@@ -196,7 +196,10 @@ class Stages:
             return {
                 'macs': macs[0], 'kept_macs': macs[0] / macs[1],
                 'params': sum(parameter.numel() for parameter in model.parameters()),
-                'val': {'metric': accuracy.metric, 'value': accuracy.value, 'n': accuracy.n},
+                'val': {
+                    'metric': accuracy.metric, 'value': accuracy.value, 'n': accuracy.n,
+                    'per_class': accuracy.per_class,
+                },
                 'latency': latency,
             }
 
@@ -213,7 +216,7 @@ class Stages:
         self, folder: Path, stage: tuple[str, str], model: nn.Module | None = None
     ) -> BuiltLevel:
         facts, (name, key) = self.run.facts(folder), stage
-        val = Accuracy(facts['val']['metric'], facts['val']['value'], 'val', facts['val']['n'])
+        val = Accuracy(split='val', **facts['val'])
         earlier = '' if model is not None else ' (from an earlier run)'
         self.reporter.note(f'{name}: {val.metric} {val.value:.4f} on val (n = {val.n}){earlier}')
         return BuiltLevel(

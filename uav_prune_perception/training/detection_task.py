@@ -35,6 +35,7 @@ from .detection_metrics import (
 )
 from .mosaic import MosaicPlan, Picture, draw_mosaic, mosaic
 from .own_loss import blaming, check_maps, own_decoded, own_loss
+from .repeat_factor import repeat_factors, repeated
 from .task import (
     Predict,
     TrainingError,
@@ -64,6 +65,8 @@ class DetectionTask:
             and medium from large objects.
         mean: of each channel on the 0..1 scale; None: 0.5.
         std: likewise; None: 0.25.
+        repeat_threshold: pictures with a class that is in less than this share of the training
+            pictures are shown more often (`repeat_factor`); an epoch stays as long as it is.
     """
 
     kind: Literal['detection', 'classification'] = 'detection'
@@ -78,6 +81,7 @@ class DetectionTask:
         *,
         mean: tuple[float, ...] | None = None,
         std: tuple[float, ...] | None = None,
+        repeat_threshold: float = 0.0,
     ) -> None:
         self.data = data
         self.classes = data.classes
@@ -85,6 +89,7 @@ class DetectionTask:
         self.loss_options = loss_options or DetectionLossOptions()
         self.teacher_weight = teacher_weight
         self.size_limits = size_limits
+        self.repeat_threshold = repeat_threshold
         self.test_reads = TestReads()
         height, width, channels = data.split('val').images.shape[1:]
         self.input = InputSpec(
@@ -133,31 +138,38 @@ class DetectionTask:
         self, batch_size: int, generator: torch.Generator, rank: int, size: int
     ) -> Iterator[tuple[Tensor, Tensor]]:
         split = self.data.split('train')
-        order = shuffled(len(split), generator)
+        pool = np.arange(len(split))
+        if self.repeat_threshold > 0:
+            factors = repeat_factors(split.labels, len(self.classes), self.repeat_threshold)
+            pool = repeated(factors, numpy_generator(generator))
+        order = pool[shuffled(len(pool), generator)]
         rng = numpy_generator(generator)
         for step in range(self.steps_per_epoch(batch_size)):
             chosen = order[step * batch_size:(step + 1) * batch_size]
             count = len(chosen) // size
-            yield self._batch(split, chosen, rng, slice(rank * count, (rank + 1) * count))
+            part = slice(rank * count, (rank + 1) * count)
+            yield self._batch(split, (chosen, pool), rng, part)
 
     def _batch(
-        self, split: DetectionSplit, chosen: NDArray[np.int64], rng: np.random.Generator,
-        part: slice,
+        self, split: DetectionSplit, indices: tuple[NDArray[np.int64], NDArray[np.int64]],
+        rng: np.random.Generator, part: slice,
     ) -> tuple[Tensor, Tensor]:
+        """Of the chosen pictures, and of the pool that completes a mosaic."""
+        chosen, pool = indices
         height, width = split.images.shape[1:3]
         options, pad = self.augmentation, self.input.pad_value
         plans: list[tuple[list[int], MosaicPlan | Change]] = []
         for index in chosen:
             if options.mosaic and rng.random() < options.mosaic:
-                four = [int(index), *(int(other) for other in rng.integers(len(split), size=3))]
+                four = [int(index), *map(int, pool[rng.integers(len(pool), size=3)])]
                 plans.append((four, draw_mosaic(width, height, rng, options)))
             else:
                 plans.append(([int(index)], draw_change(width, height, rng, options)))
         plans = plans[part]
         images = np.empty((len(plans), *split.images.shape[1:]), np.uint8)
         rows = []
-        for slot, (indices, plan) in enumerate(plans):
-            pictures = [_all_boxes(split, index) for index in indices]
+        for slot, (shown, plan) in enumerate(plans):
+            pictures = [_all_boxes(split, index) for index in shown]
             if isinstance(plan, MosaicPlan):
                 images[slot], boxes, labels = mosaic(pictures, plan, pad)
             else:
@@ -305,6 +317,7 @@ class DetectionTask:
         other = DetectionTask(
             self.data, self.augmentation, self.loss_options, self.teacher_weight,
             self.size_limits, mean=self.input.mean, std=self.input.std,
+            repeat_threshold=self.repeat_threshold,
         )
         other.test_reads = self.test_reads
         other.decode = dataclasses.replace(self.decode, **changes)  # type: ignore[arg-type]

@@ -42,6 +42,7 @@ CLASSIFICATION_SETS: dict[str, Callable[..., Any]] = {
     'scene_folders': scene_folders,
 }
 AUGMENTATIONS: dict[str, type] = {'affine': Augmentation, 'crop_flip': CropFlip}
+DETECTING = ('size_limits', 'mean', 'std', 'repeat_threshold')  # of a detector; below likewise
 # Keys of ``data`` that say how a classifier learns from the pictures, not which they are.
 LEARNING = ('augmentation', 'mean', 'std', 'label_smoothing', 'teacher_weight', 'temperature')
 
@@ -53,9 +54,9 @@ def make_task(data: Mapping[str, Any]) -> LearningTask:
         data: ``kind`` (one of `DETECTION_SETS` or `CLASSIFICATION_SETS`), the options of that
             reader, and optionally ``augmentation``: a mapping with the fields of `Augmentation`,
             or with ``kind: crop_flip`` those of `CropFlip` (classification). Detection takes
-            ``size_limits``, ``mean`` and ``std``, as `DetectionTask` does. Classification
-            takes ``mean``, ``std``, ``label_smoothing``, ``teacher_weight`` and
-            ``temperature``, as `ClassificationTask` does.
+            ``size_limits``, ``mean``, ``std`` and ``repeat_threshold``, as `DetectionTask`
+            does. Classification takes ``mean``, ``std``, ``label_smoothing``,
+            ``teacher_weight`` and ``temperature``, as `ClassificationTask` does.
 
     Raises:
         DatasetError: unknown kind or option, or the data cannot be read.
@@ -72,16 +73,13 @@ def make_task(data: Mapping[str, Any]) -> LearningTask:
     if kind in DETECTION_SETS:
         if isinstance(augmentation, CropFlip):
             raise DatasetError('data.augmentation.kind: crop_flip is for classification only')
-        limits = _size_limits(options.pop('size_limits', SIZE_LIMITS))
-        scaling: dict[str, Any] = {
-            name: options.pop(name) for name in ('mean', 'std') if name in options
-        }
-        _check(options, readers[kind], 'data', ('size_limits', 'mean', 'std'))
+        learning = {name: options.pop(name) for name in DETECTING if name in options}
+        _check(options, readers[kind], 'data', DETECTING)
+        learning['size_limits'] = _size_limits(learning.get('size_limits', SIZE_LIMITS))
+        learning['repeat_threshold'] = _share(learning.get('repeat_threshold', 0))
         found = readers[kind](**options)
-        return DetectionTask(
-            found, augmentation, size_limits=limits,
-            **_scaling(scaling, found.split('val').images.shape[3]),
-        )
+        channels = found.split('val').images.shape[3]
+        return DetectionTask(found, augmentation, **_scaling(learning, channels))
     learning = {name: options.pop(name) for name in LEARNING if name in options}
     _check(options, readers[kind], 'data', LEARNING)
     content = readers[kind](**options)
@@ -131,6 +129,15 @@ def _size_limits(value: Any) -> tuple[float, float]:
             f'not {value!r}'
         )
     return float(value[0]), float(value[1])
+
+
+def _share(value: Any) -> float:
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value <= 1:
+        raise DatasetError(
+            'data.repeat_threshold: needs a share of the training pictures, 0 (nothing is '
+            f'repeated) to 1, not {value!r}'
+        )
+    return float(value)
 
 
 def _check(
