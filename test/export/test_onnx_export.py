@@ -204,6 +204,40 @@ def test_a_box_out_of_all_pictures_neither_hides_nor_is_a_difference(tmp_path: P
         verify_onnx(other, path, inputs(), reach=48.0, tolerance=1e-4)
 
 
+class Amplifier(nn.Module):
+    """One sum in two orders, and a large multiple of what rounding makes of their difference."""
+
+    def __init__(self, factor: float) -> None:
+        super().__init__()
+        torch.manual_seed(0)
+        self.lift = nn.Conv2d(3, 512, 3)
+        self.first, self.second = nn.Conv2d(512, 16, 3), nn.Conv2d(512, 16, 3)
+        self.base = nn.Conv2d(3, 16, 5)
+        self.factor = factor
+        with torch.no_grad():
+            self.second.weight.copy_(self.first.weight.flip(1))
+            self.second.bias.copy_(self.first.bias)
+
+    def forward(self, x: Tensor) -> Tensor:
+        y = self.lift(x)
+        noise = self.first(y) - self.second(y.flip(1))
+        return (self.base(x) + self.factor * noise).amax((2, 3))
+
+
+def test_a_network_that_amplifies_rounding_is_compared_with_exact_numbers(tmp_path: Path) -> None:
+    model, path = Amplifier(3e4), tmp_path / 'm.onnx'
+    export_onnx(model, torch.zeros(1, 3, 16, 24), path, input_name='i', output_name='o')
+    agreement = verify_onnx(model, path, inputs())
+    assert agreement.relative_error > 1e-3
+    assert agreement.rounding > 3e-4
+    other = Amplifier(3e4)
+    with torch.no_grad():
+        other.base.bias += 0.5  # another network: no rounding explains it
+    with pytest.raises(ExportError, match='differs from the torch network by'):
+        verify_onnx(other, path, inputs())
+    assert verify_onnx(Amplifier(0.0), path, inputs(), tolerance=1.0).rounding == 0.0
+
+
 def test_numbers_that_are_not_finite_are_refused(tmp_path: Path) -> None:
     model = network()
     with torch.no_grad():

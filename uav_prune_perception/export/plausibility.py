@@ -30,16 +30,21 @@ def remarks(task: LearningTask, agreement: Agreement, answers: list[Any]) -> lis
         agreement: of engine and network, with the spread of its answers.
         answers: to the test pictures, as `Witness` keeps them.
     """
+    shaky = [
+        f'engine and torch network differ by {agreement.relative_error:.1e}, for it amplifies '
+        f'rounding: in float32 the network itself is {agreement.rounding:.1e} off its exact '
+        f'answer; {MEND}'
+    ] if agreement.rounding else []
     detection = task.kind == 'detection'
     spread = agreement.spread[BOX_ROWS:] if detection else agreement.spread
     if spread and max(spread) < STILL:
         what = 'scores do' if detection else 'answer does'
         return [
             f'its {what} not depend on the picture (the same to all {agreement.inputs} that it '
-            f'was shown): a dead or untrained network; {MEND}'
+            f'was shown): a dead or untrained network; {MEND}', *shaky
         ]
     silent = _silent(task, answers) if detection else _monotonous(task, answers)
-    return [silent] if silent else []
+    return [*([silent] if silent else []), *shaky]
 
 
 def _silent(task: LearningTask, answers: list[Any]) -> str | None:
