@@ -1,6 +1,6 @@
 # Copyright 2026 uav_prune_perception contributors
 # SPDX-License-Identifier: Apache-2.0
-"""Rare classes are shown more often, as the recipe asks; the length of an epoch does not change."""
+"""Rare classes are shown more often, as the recipe asks; epochs stay as long as they are."""
 
 from __future__ import annotations
 
