@@ -54,6 +54,19 @@ def test_flags_say_everything_and_the_data_loads(tmp_path, capsys):
     assert '#' in path.read_text()
 
 
+@pytest.mark.parametrize(('network', 'taught'), [('yolo', True), ('mine:detector', False)])
+def test_a_detector_s_recipe_is_what_was_best_where_it_was_measured(tmp_path, network, taught):
+    path, data = tmp_path / 'mine.yaml', tmp_path / 'data.yaml'
+    data.write_text(yaml.safe_dump({'train': 'images', 'names': ['a']}))
+    assert main(['init', str(path), '--data', str(data), '--network', network]) == 0
+    recipe = load_recipe(path)
+    assert recipe.prune.method == 'elimination'
+    assert (recipe.prune.reconstruct, recipe.prune.allocation) == (True, 'inner')
+    assert recipe.finetune is not None
+    assert recipe.finetune.distil is taught
+    assert recipe.data['repeat_threshold'] == 0.5
+
+
 def test_questions_are_asked_for_what_no_flag_says(tmp_path):
     (tmp_path / 'data.yaml').write_text(yaml.safe_dump({'train': 'images', 'names': ['a']}))
     asked = []

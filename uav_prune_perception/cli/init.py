@@ -15,7 +15,7 @@ from uav_prune_perception.datasets.annotation_formats import recognise
 from uav_prune_perception.datasets.detection_set import DatasetError
 from uav_prune_perception.ladder.durable import replacing
 from uav_prune_perception.methods.recipe import NAME, RecipeError, load_recipe
-from uav_prune_perception.methods.recipe_template import Answers, Task, render
+from uav_prune_perception.methods.recipe_template import RECOMMENDED, Answers, Task, render
 
 NETWORKS: dict[Task, str] = {'detection': 'aerial_detector', 'classification': 'resnet_cifar'}
 SIZES: dict[Task, str] = {'detection': '320x256', 'classification': '64x64'}
@@ -59,7 +59,7 @@ def collect(options: argparse.Namespace, question: Callable[[str, str], str]) ->
         'Network: a reference one, or your own as module:factory', NETWORKS[task]
     )
     weights = options.weights or question('Trained weights (empty: train from scratch)', '')
-    method = options.method or question('Method', 'group_magnitude')
+    method = options.method or question('Method', RECOMMENDED[task])
     levels = options.levels or question('Levels, % of the MACs that stay', '100,70,45')
     width, height = _size(size)
     return Answers(

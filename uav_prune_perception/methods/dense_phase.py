@@ -199,14 +199,16 @@ def tell_unseen(task: LearningTask, val: Accuracy, reporter: Reporter) -> None:
     if not isinstance(task, DetectionTask) or val.value < UNSEEN:  # it finds nothing yet
         return
     labels = task.data.split('train').labels
+    mend = 'longer training, a larger input or more pictures of it may help' if (
+        task.repeat_threshold
+    ) else 'data.repeat_threshold: 0.5 shows pictures of rare classes more often'
     for name, value in val.per_class.items():
         if value < UNSEEN:
             own = task.classes.index(name)
             count = sum(own in each for each in labels)
             reporter.warn(
                 f'dense: finds no {name} ({val.metric} {value:.4f} on val; it is in {count} of '
-                f'{len(labels)} training pictures), nor will its levels; '
-                'data.repeat_threshold shows pictures of rare classes more often'
+                f'{len(labels)} training pictures), nor will its levels; {mend}'
             )
 
 

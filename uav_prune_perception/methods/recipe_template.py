@@ -18,10 +18,15 @@ SECTION_WORDS = {
     'finetune': 'after each cut',
     'retrain': 'after each cut: a full training',
 }
+RARE = 'pictures of classes in less than half of all are shown more often'
 # The methods' own defaults are those of papers, for hundreds of epochs
 STRENGTH = 'strength: 0.01        # of the penalty; 0.001 where sparse training is 100 epochs long'
+TAUGHT = ('aerial_detector', 'yolo', 'yolov5', 'ssd300')  # detectors that can be distilled
 NARROW = ('resnet_cifar',)  # its layers begin with 16 channels
 OPTIONS = {'l1rr': STRENGTH, 'network_slimming': STRENGTH}
+# What was best where it was measured: docs/detection.md, docs/methods.md
+RECOMMENDED: dict[Task, str] = {'detection': 'elimination', 'classification': 'group_magnitude'}
+REFITTED = ('elimination', 'l1rr')  # whose cuts of detectors were measured with the layers fitted
 
 
 @dataclass(frozen=True)
@@ -49,7 +54,7 @@ class Answers:
     channels: int = 3
     network: str = 'aerial_detector'
     weights: str = ''
-    method: str = 'group_magnitude'
+    method: str = RECOMMENDED['detection']
     levels: tuple[float, ...] = (1.0, 0.7, 0.45)
 
 
@@ -87,6 +92,7 @@ def _data(answers: Answers) -> str:
     return (
         f'data:\n  kind: {kind}\n  root: {_quoted(answers.data)}\n{size}\n'
         f'  channels: {answers.channels}             # 1 for thermal and grey pictures'
+        + (f'\n  repeat_threshold: 0.5   # {RARE}' if answers.task == 'detection' else '')
     )
 
 
@@ -111,9 +117,15 @@ def _section(name: str, answers: Answers) -> str:
         'retrain': (30, 1.0),
     }[name]
     text = f'{name}:                 # {SECTION_WORDS[name]}\n{_training(answers, epochs, part)}'
-    if name == 'finetune' and answers.task == 'classification':
-        text += '\n  distil: true            # the dense network teaches'
-    return text
+    if name != 'finetune':
+        return text
+    if answers.task == 'classification' or answers.network in TAUGHT:
+        return f'{text}\n  distil: true            # the dense network teaches'
+    return (
+        f'{text}\n  distil: false           # true: the dense network teaches; worth it, and a '
+        'loss of\n                          # your own needs decoded() for it: '
+        'docs/own_model.md'
+    )
 
 
 def _training(answers: Answers, epochs: int, part: float) -> str:
@@ -134,6 +146,10 @@ def _prune(answers: Answers) -> str:
         f'  min_channels: {4 if answers.network in NARROW else 8}\n'
     )
     options = f'  options:\n    {own}\n' if own else ''
+    if answers.method == RECOMMENDED[answers.task]:
+        options += f'  allocation: {_allocation(answers)}\n'
+    if answers.task == 'detection' and answers.method in REFITTED:
+        widths += '  reconstruct: true       # layers are then fitted, in turn, to what is left\n'
     return (
         f'prune:\n  method: {answers.method}\n{options}'
         '  from: previous          # each level from the one above it; or dense\n'
@@ -141,3 +157,12 @@ def _prune(answers: Answers) -> str:
         '  keep: []                # layers that nothing may be cut from\n'
         f'  levels:                 # or kept_params, or latency (measured here)\n{levels}'
     )
+
+
+def _allocation(answers: Answers) -> str:
+    """How the recommended method spreads a level over the layers, as it was measured."""
+    if answers.task == 'classification':
+        return 'balanced    # half-way between one threshold for all and equal shares'
+    if answers.network == 'aerial_detector':
+        return 'global      # one threshold for all layers'
+    return 'inner       # residual streams stay whole where that suffices'
