@@ -63,6 +63,7 @@ class DetectionBench(Bench):
         task = MeteredDetection(
             base.data, base.augmentation, base.loss_options, base.teacher_weight,
             base.size_limits, mean=base.input.mean, std=base.input.std,
+            repeat_threshold=base.repeat_threshold,
         )
         task.pictures = self.setting.pictures
         task.test_reads.limit = 1

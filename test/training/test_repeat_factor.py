@@ -71,6 +71,12 @@ def test_mosaics_are_completed_from_the_same_pool(monkeypatch):
     assert float((kinds == 1).float().mean()) > 0.07  # 0.03 where nothing is repeated
 
 
+def test_few_pictures_make_batches_that_parts_can_share():
+    own = task(1.0)
+    (images, _), = own.train_batches(0, 2 * COUNT, torch.Generator().manual_seed(0))
+    assert len(images) == COUNT
+
+
 def test_parts_of_a_batch_are_those_of_the_whole():
     own = task(0.5)
     whole = list(own.train_batches(0, BATCH, torch.Generator().manual_seed(3)))

@@ -31,9 +31,9 @@ def remarks(task: LearningTask, agreement: Agreement, answers: list[Any]) -> lis
         answers: to the test pictures, as `Witness` keeps them.
     """
     shaky = [
-        f'engine and torch network differ by {agreement.relative_error:.1e}, for it amplifies '
-        f'rounding: in float32 the network itself is {agreement.rounding:.1e} off its exact '
-        f'answer; {MEND}'
+        'the network amplifies rounding: the engine differs from it by '
+        f'{agreement.relative_error:.1e}, and in float32 it is itself '
+        f'{agreement.rounding:.1e} off its exact answer; {MEND}'
     ] if agreement.rounding else []
     detection = task.kind == 'detection'
     spread = agreement.spread[BOX_ROWS:] if detection else agreement.spread

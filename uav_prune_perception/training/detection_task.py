@@ -142,7 +142,7 @@ class DetectionTask:
         if self.repeat_threshold > 0:
             factors = repeat_factors(split.labels, len(self.classes), self.repeat_threshold)
             pool = repeated(factors, numpy_generator(generator))
-        order = pool[shuffled(len(pool), generator)]
+        order = pool[shuffled(len(pool), generator)][:len(split)]
         rng = numpy_generator(generator)
         for step in range(self.steps_per_epoch(batch_size)):
             chosen = order[step * batch_size:(step + 1) * batch_size]
