@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -155,3 +156,7 @@ def main(folder: Path) -> None:
 
 if __name__ == '__main__':
     main(Path(sys.argv[1]))
+    sys.stdout.flush()
+    # `lost` leaves a group whose other end has gone; torch's threads that still listen to it may
+    # abort the interpreter's own way out ("terminate called without an active exception")
+    os._exit(0)
