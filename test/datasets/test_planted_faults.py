@@ -385,6 +385,23 @@ def test_pages_behind_the_first_are_told(tmp_path):
     assert 'has 3 pages or frames; only the first' in fault.text
 
 
+def test_the_preview_in_a_drone_s_jpeg_is_no_page(tmp_path):
+    root = yolo(tmp_path, [GOOD_YOLO] * 3)
+    picture, preview = Image.new('RGB', SIZE, 'gray'), Image.new('RGB', (40, 30), 'gray')
+    path = root / 'images/train/dji.jpg'
+    picture.save(path, format='MPO', save_all=True, append_images=[preview])
+    (root / 'labels/train/dji.txt').write_text(GOOD_YOLO)
+    with Image.open(path) as image:
+        assert image.n_frames == 2
+    assert read_annotations(root).faults == []
+
+
+def test_labels_that_have_no_folder_are_one_line(tmp_path):
+    pictures(tmp_path / 'VisDrone2019-DET-train' / 'images', 2)
+    with pytest.raises(DatasetError):
+        read_annotations(tmp_path, 'visdrone')
+
+
 @pytest.mark.parametrize(('option', 'words'), [
     ({'train_limit': 0}, 'data.train_limit: 0 leaves no picture'),
     ({'eval_limit': -3}, 'data.eval_limit: -3 leaves no picture'),

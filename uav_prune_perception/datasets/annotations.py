@@ -174,7 +174,8 @@ def open_notes(path: Path, faults: list[Fault]) -> PictureNotes | None:
             turned = image.getexif().get(EXIF_ORIENTATION) in LYING
             if turned:
                 width, height = height, width
-            pages = getattr(image, 'n_frames', 1)
+            # The second picture of a JPEG in MPO form, as drones' cameras write it, is a preview
+            pages = getattr(image, 'n_frames', 1) if image.format != 'MPO' else 1
             if pages > 1:
                 text = f'has {pages} pages or frames; only the first is used'
                 faults.append(Fault('not used', str(path), text))
@@ -225,8 +226,11 @@ def _refuse(error: OSError) -> None:
 
 
 def files_with(folder: Path, suffix: str) -> list[Path]:
-    """Files of a folder by their suffix, which may be in capitals, in order of name."""
-    return sorted(path for path in folder.iterdir() if path.suffix.lower() == suffix)
+    """Files of a folder by their suffix, which may be in capitals, in order of name.
+
+    None where there is no such folder.
+    """
+    return sorted(path for path in folder.glob('*') if path.suffix.lower() == suffix)
 
 
 def either_case(path: Path) -> Path:

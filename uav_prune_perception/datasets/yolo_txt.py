@@ -137,7 +137,7 @@ def _note_orphans(images: list[Path], result: AnnotatedSet) -> None:
     homes = {file.parent: image.parent for image, file in labels.items() if image.is_file()}
     unused = []
     for folder, home in homes.items():
-        for file in files_with(folder, '.txt') if folder.is_dir() else ():
+        for file in files_with(folder, '.txt'):
             if file in known or file.name == 'classes.txt':
                 continue
             own = (either_case(home / f'{file.stem}{suffix}') for suffix in PICTURE_SUFFIXES)
@@ -177,8 +177,11 @@ def label_file(picture: Path) -> Path:
         if parts[index] == 'images':
             parts[index] = 'labels'
             break
-    usual, beside = either_case(Path(*parts)), either_case(picture.with_suffix('.txt'))
-    return beside if beside.is_file() and not usual.is_file() else usual
+    usual = either_case(Path(*parts))
+    if usual.is_file():
+        return usual
+    beside = either_case(picture.with_suffix('.txt'))
+    return beside if beside.is_file() else usual
 
 
 def _picture(path: Path, points: int, result: AnnotatedSet) -> AnnotatedPicture | None:

@@ -23,7 +23,7 @@ from uav_prune_perception.networks.registry import NetworkError, build_network
 from uav_prune_perception.training.fit import FREE_SETTINGS, FitHook, fit
 from uav_prune_perception.training.fit_options import FitOptions, FitProgress
 from uav_prune_perception.training.task import LearningTask
-from uav_prune_perception.training.task_factory import LEARNING
+from uav_prune_perception.training.task_factory import DETECTING, LEARNING
 
 from .interfaces import Reporter
 from .recipe import FitSection, Recipe
@@ -94,7 +94,7 @@ def base_key(recipe: Recipe, task: LearningTask) -> str:
     network = recipe.network.model_dump(mode='json', exclude={'weights'})
     return fingerprint(
         __version__, task.data_sha256, dataclasses.asdict(task.input),
-        {key: recipe.data.get(key) for key in (*LEARNING, 'repeat_threshold')}, network,
+        {key: recipe.data.get(key) for key in {*LEARNING, *DETECTING}}, network,
         weights_sha256, deciding(recipe.train), recipe.seed,
     )
 

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 from collections.abc import Iterator
 from typing import Literal
@@ -314,12 +315,7 @@ class DetectionTask:
 
     def with_decode(self, **changes: object) -> DetectionTask:
         """The same task with other deployment thresholds (see `BoxesScores`)."""
-        other = DetectionTask(
-            self.data, self.augmentation, self.loss_options, self.teacher_weight,
-            self.size_limits, mean=self.input.mean, std=self.input.std,
-            repeat_threshold=self.repeat_threshold,
-        )
-        other.test_reads = self.test_reads
+        other = copy.copy(self)
         other.decode = dataclasses.replace(self.decode, **changes)  # type: ignore[arg-type]
         return other
 

@@ -42,8 +42,9 @@ CLASSIFICATION_SETS: dict[str, Callable[..., Any]] = {
     'scene_folders': scene_folders,
 }
 AUGMENTATIONS: dict[str, type] = {'affine': Augmentation, 'crop_flip': CropFlip}
-DETECTING = ('size_limits', 'mean', 'std', 'repeat_threshold')  # of a detector; below likewise
-# Keys of ``data`` that say how a classifier learns from the pictures, not which they are.
+# Keys of ``data`` that say how is learnt from the pictures, not which they are: by a detector,
+DETECTING = ('augmentation', 'mean', 'std', 'repeat_threshold')
+# and by a classifier.
 LEARNING = ('augmentation', 'mean', 'std', 'label_smoothing', 'teacher_weight', 'temperature')
 
 
@@ -73,13 +74,15 @@ def make_task(data: Mapping[str, Any]) -> LearningTask:
     if kind in DETECTION_SETS:
         if isinstance(augmentation, CropFlip):
             raise DatasetError('data.augmentation.kind: crop_flip is for classification only')
+        limits = _size_limits(options.pop('size_limits', SIZE_LIMITS))
         learning = {name: options.pop(name) for name in DETECTING if name in options}
-        _check(options, readers[kind], 'data', DETECTING)
-        learning['size_limits'] = _size_limits(learning.get('size_limits', SIZE_LIMITS))
+        _check(options, readers[kind], 'data', ('size_limits', *DETECTING))
         learning['repeat_threshold'] = _share(learning.get('repeat_threshold', 0))
         found = readers[kind](**options)
         channels = found.split('val').images.shape[3]
-        return DetectionTask(found, augmentation, **_scaling(learning, channels))
+        return DetectionTask(
+            found, augmentation, size_limits=limits, **_scaling(learning, channels)
+        )
     learning = {name: options.pop(name) for name in LEARNING if name in options}
     _check(options, readers[kind], 'data', LEARNING)
     content = readers[kind](**options)
