@@ -57,7 +57,7 @@ setup(
     },
     entry_points={
         'console_scripts': [
-            'uav-prune = uav_prune_perception.cli.main:main',
+            'uav-prune = uav_prune_perception.cli.main:console',
             'perception_node = uav_prune_perception.ros.start:main',
         ],
     },

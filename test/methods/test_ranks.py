@@ -103,3 +103,43 @@ def test_what_cannot_be_shared_and_who_is_lost_is_said(runs: dict[str, Path]) ->
     for one in (first, second):
         assert '7 pictures in a step cannot be shared equally by 2 processes' in one['refused']
     assert 'another process of this job has ended' in first['lost']
+
+
+LONG = """\
+name: long
+data: {kind: generated_scenes, train: 16, val: 4, test: 4, width: 96, height: 64}
+network: {name: aerial_detector, options: {width: 0.25, strides: [8, 16]}}
+train: {epochs: 10000, batch_size: 8}
+prune: {levels: [{kept_macs: 1.0}]}
+finetune: {epochs: 1, batch_size: 8}
+"""
+
+
+def test_a_process_that_is_killed_is_one_line_and_the_exit_code_of_a_failure(
+    tmp_path: Path,
+) -> None:
+    recipe = tmp_path / 'long.yaml'
+    recipe.write_text(LONG)
+    command = [sys.executable, '-m', 'uav_prune_perception.cli.main', 'prune', str(recipe)]
+    shared = {
+        **os.environ, 'OMP_NUM_THREADS': '1', 'PYTHONUNBUFFERED': '1', 'WORLD_SIZE': '2',
+        'MASTER_ADDR': '127.0.0.1', 'MASTER_PORT': str(free_port()),
+    }
+    first, second = (
+        subprocess.Popen(
+            [*command, '-o', str(tmp_path / 'ladder')], text=True, stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE, env={**shared, 'RANK': str(rank), 'LOCAL_RANK': str(rank)},
+        ) for rank in range(2)
+    )
+    try:
+        assert first.stdout is not None
+        assert any('training the dense network: ' in line for line in first.stdout)
+        second.kill()
+        _, told = first.communicate(timeout=120)
+    finally:
+        for process in (first, second):
+            process.kill()
+            process.communicate()
+    assert told.splitlines() == [told.strip()]
+    assert 'another process of this job has ended' in told
+    assert first.returncode == 1

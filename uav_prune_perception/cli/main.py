@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import importlib
 import os
 import signal
@@ -32,6 +33,19 @@ COMMANDS = {
     'telemetry': ('telemetry', 'run_telemetry'),
     'simulate': ('simulate', 'run_simulate'),
 }
+
+
+def console() -> None:
+    """The command as it is installed: `main`, and out of the process."""
+    code = main()
+    if code and 'WORLD_SIZE' in os.environ:
+        # torch's threads that still listen to a process that has gone may abort the interpreter's
+        # own way out ("terminate called without an active exception"), and 134 hides the code
+        for stream in (sys.stdout, sys.stderr):
+            with contextlib.suppress(OSError, ValueError):
+                stream.flush()
+        os._exit(code)
+    sys.exit(code)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -104,4 +118,4 @@ def _run(options: argparse.Namespace) -> int:
 
 
 if __name__ == '__main__':
-    sys.exit(main())
+    console()

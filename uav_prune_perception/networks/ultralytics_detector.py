@@ -58,8 +58,10 @@ class UltralyticsDetector(nn.Module):
     def forward(self, images: Tensor) -> Any:
         """Float32 [B, channels, H, W] in 0..1, H and W multiples of the last stride."""
         output = self.net(images)
-        if self.training:
-            return output
+        return output if self.training else self.decoded(output)
+
+    def decoded(self, output: Any) -> Tensor:
+        """Its answer in training, as it is given in evaluation: what distillation compares."""
         raw, bins = _maps(output), int(self._head().reg_max)
         if bins > 1:
             return decode(raw, self.strides, self.classes)
@@ -68,7 +70,10 @@ class UltralyticsDetector(nn.Module):
         return torch.cat([torch.cat(boxes, dim=2), scores], dim=1)
 
     def training_loss(self, output: Any, targets: Tensor) -> Tensor:
-        """Its own loss; targets float32 [M, 6] as `DetectionTask.train_batches` gives them."""
+        """Its own loss for a picture; targets float32 [M, 6] as `DetectionTask.train_batches`.
+
+        The package's is this times the batch, beside which a teacher would hardly be heard.
+        """
         first = _maps(output)[0]
         height, width = (int(n) * self.strides[0] for n in first.shape[2:])
         real = targets[targets[:, 1] >= 0]
@@ -79,7 +84,7 @@ class UltralyticsDetector(nn.Module):
             'bboxes': torch.cat([(low + high) / 2 / size, (high - low) / size], dim=1),
         }
         loss, _ = self.net.init_criterion()(output, batch)  # type: ignore[operator]
-        return loss.sum()
+        return loss.sum() / len(first)
 
     def _head(self) -> Any:
         layers: Any = self.net.model

@@ -14,6 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from .ranks import processes, watching
 from .task import TrainingError
 
 HELP = 'see docs/own_model.md'
@@ -21,9 +22,13 @@ HELP = 'see docs/own_model.md'
 
 @contextlib.contextmanager
 def blaming(what: str) -> Iterator[None]:
-    """Whatever the user's code raises is said to be of ``what``; a lack of memory is not."""
+    """Whatever the user's code raises is said to be of ``what``.
+
+    A lack of memory is not, nor a process that has gone: BatchNorm speaks to the others too.
+    """
     try:
-        yield
+        with watching() if processes() > 1 else contextlib.nullcontext():
+            yield
     except (TrainingError, MemoryError, torch.OutOfMemoryError):
         raise
     except Exception as error:
