@@ -67,6 +67,21 @@ def test_a_detector_s_recipe_is_what_was_best_where_it_was_measured(tmp_path, ne
     assert recipe.data['repeat_threshold'] == 0.5
 
 
+def test_a_trained_file_of_ultralytics_goes_where_it_is_opened(tmp_path):
+    path, data = tmp_path / 'mine.yaml', tmp_path / 'data.yaml'
+    data.write_text(yaml.safe_dump({'train': 'images', 'names': ['a']}))
+    flags = ['--data', str(data), '--network', 'ultralytics']
+    assert main(['init', str(path), *flags, '--weights', 'best.pt']) == 0
+    recipe = load_recipe(path)
+    assert (recipe.network.options, recipe.network.weights) == ({'model': 'best.pt'}, None)
+    assert (recipe.train.epochs, recipe.prune.allocation) == (0, 'global')
+    assert [recipe.data[key] for key in ('mean', 'std', 'width', 'height')] == [0, 1, 640, 640]
+    assert recipe.finetune is not None
+    assert recipe.finetune.distil
+    assert main(['init', str(path), '--overwrite', *flags]) == 0
+    assert load_recipe(path).network.options == {'model': 'yolov8n.yaml'}
+
+
 def test_questions_are_asked_for_what_no_flag_says(tmp_path):
     (tmp_path / 'data.yaml').write_text(yaml.safe_dump({'train': 'images', 'names': ['a']}))
     asked = []

@@ -38,6 +38,8 @@ def test_it_decodes_as_its_own_head_learns_and_is_cut_exactly(name):
     corners = torch.cat([own[:, :2] - half, own[:, :2] + half], dim=1)
     assert torch.allclose(found[:, :4], corners, atol=1e-3)
     assert torch.allclose(found[:, 4:], own[:, 4:], atol=1e-5)
+    answer = model.train()(images)
+    assert model.decoded(answer).shape == (2, *found.shape[1:])
     small = prune(model, images[:1], 0.5).model
     assert torch.isfinite(small.training_loss(small.train()(images), targets))
 

@@ -66,8 +66,10 @@ def _add_init(
     init.add_argument('--task', choices=('detection', 'classification'), help='else guessed')
     init.add_argument('--size', metavar='WxH', help='input of the network')
     init.add_argument('--grey', action='store_true', help='thermal or grey pictures')
-    init.add_argument('--network', metavar='NAME', help='a reference one, or module:factory')
-    init.add_argument('--weights', metavar='FILE', help='trained weights')
+    init.add_argument(
+        '--network', metavar='NAME', help='a reference one, ultralytics, or module:factory'
+    )
+    init.add_argument('--weights', metavar='FILE', help='trained weights, a .pt of ultralytics')
     init.add_argument('--method', metavar='NAME', help='l1, adasp, l1rr, acp, daar, ...')
     init.add_argument('--levels', metavar='100,70,45', help='percent of the MACs that stay')
     init.add_argument('--overwrite', action='store_true', help='replace an existing recipe')

@@ -54,10 +54,11 @@ def collect(options: argparse.Namespace, question: Callable[[str, str], str]) ->
         'Pictures: their folder, a YOLO data.yaml, or "generated"', GENERATED
     )
     task = options.task or guess_task(data)
-    size = options.size or question('Input of the network, WIDTHxHEIGHT', SIZES[task])
     network = options.network or question(
-        'Network: a reference one, or your own as module:factory', NETWORKS[task]
+        'Network: a reference one, ultralytics, or your own as module:factory', NETWORKS[task]
     )
+    usual = '640x640' if network == 'ultralytics' else SIZES[task]
+    size = options.size or question('Input of the network, WIDTHxHEIGHT', usual)
     weights = options.weights or question('Trained weights (empty: train from scratch)', '')
     method = options.method or question('Method', RECOMMENDED[task])
     levels = options.levels or question('Levels, % of the MACs that stay', '100,70,45')

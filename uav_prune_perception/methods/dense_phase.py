@@ -14,7 +14,12 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from uav_prune_perception.channels import ChannelGraph
 from uav_prune_perception.export.verification import BOX_ROWS
 from uav_prune_perception.ladder import Accuracy, InputSpec
-from uav_prune_perception.networks.weights import WeightsError, load_weights, stated_normalisation
+from uav_prune_perception.networks.weights import (
+    Origin,
+    WeightsError,
+    load_weights,
+    stated_normalisation,
+)
 from uav_prune_perception.training.detection_task import NOT_DISTILLED, DetectionTask
 from uav_prune_perception.training.recalibrate import recalibrate_batchnorm
 from uav_prune_perception.training.task import LearningTask
@@ -138,12 +143,15 @@ def _check_distillation(recipe: Recipe, model: nn.Module) -> None:
 
 
 def start_weights(stages: Stages, model: nn.Module) -> None:
-    """Load what the recipe's network starts from, if anything.
+    """Load what the recipe's network starts from, if anything, and say where it is used wrongly.
 
     Raises:
         RecipeError: the file does not fit.
     """
     recipe = stages.recipe
+    origin = getattr(model, 'origin', None)
+    if isinstance(origin, Origin):
+        _check_origin(stages, origin)
     weights = recipe.network.weights
     if weights is None:
         return
@@ -153,14 +161,44 @@ def start_weights(stages: Stages, model: nn.Module) -> None:
         place = recipe.place(('network', 'weights'))
         raise RecipeError(f'{place}: {error}') from None
     stated = stated_normalisation(weights)
-    if stated is not None and not _same(stages.task.input, stated):
-        mean, std = ([*values] for values in stated)
-        place = recipe.place(('network', 'weights'))
-        stages.reporter.warn(
-            f'{place}: {weights.name} was trained with mean {mean} and std {std}, but the data '
-            f'is normalised with {[*stages.task.input.mean]} and {[*stages.task.input.std]}; set '
-            'data.mean and data.std'
+    if stated is not None:
+        _tell_normalisation(stages, recipe.place(('network', 'weights')), weights.name, stated)
+
+
+def _check_origin(stages: Stages, origin: Origin) -> None:
+    """A network that brings its weights along is of this data.
+
+    Raises:
+        RecipeError: parts of it are made anew, and nothing is to be learnt.
+    """
+    task, place = stages.task, stages.recipe.place(('network', 'options'))
+    known = len(origin.classes), origin.channels
+    wanted = len(task.classes), task.input.channels
+    if known != wanted and stages.recipe.train.epochs == 0:
+        raise RecipeError(
+            f'{place}: {origin.file} was trained for {known[0]} classes and {known[1]} channels, '
+            f'the data has {wanted[0]} and {wanted[1]}; what does not fit is made anew and must '
+            'learn: set train.epochs above 0'
         )
+    if known[0] == wanted[0] and origin.classes != task.classes:
+        stages.reporter.warn(
+            f'{place}: {origin.file} finds {", ".join(origin.classes)}, but the classes of the '
+            f'data are {", ".join(task.classes)}; set data.classes in its order'
+        )
+    _tell_normalisation(stages, place, origin.file, (origin.mean, origin.std))
+
+
+def _tell_normalisation(
+    stages: Stages, place: str, file: str, stated: tuple[tuple[float, ...], tuple[float, ...]]
+) -> None:
+    spec = stages.task.input
+    if _same(spec, stated):
+        return
+    mean, std = ([*values] for values in stated)
+    stages.reporter.warn(
+        f'{place}: {file} was trained with mean {mean} and std {std}, but the data is '
+        f'normalised with {[*spec.mean]} and {[*spec.std]}; set data.mean and data.std'
+    )
 
 
 def _same(spec: InputSpec, stated: tuple[tuple[float, ...], tuple[float, ...]]) -> bool:

@@ -21,7 +21,8 @@ SECTION_WORDS = {
 RARE = 'pictures of classes in less than half of all are shown more often'
 # The methods' own defaults are those of papers, for hundreds of epochs
 STRENGTH = 'strength: 0.01        # of the penalty; 0.001 where sparse training is 100 epochs long'
-TAUGHT = ('aerial_detector', 'yolo', 'yolov5', 'ssd300')  # detectors that can be distilled
+OWN = ':'  # in the name of a network of the user's, whose own loss may not be distilled
+UNIT = ('ultralytics', 'yolov5')  # whose published weights want pixels in 0..1
 NARROW = ('resnet_cifar',)  # its layers begin with 16 channels
 OPTIONS = {'l1rr': STRENGTH, 'network_slimming': STRENGTH}
 # What was best where it was measured: docs/detection.md, docs/methods.md
@@ -88,10 +89,12 @@ def _data(answers: Answers) -> str:
     )
     if not answers.data:
         return f'data:\n  kind: generated_scenes\n{size}\n  train: 800\n  val: 150\n  test: 150'
+    unit = answers.network in UNIT
     kind = 'detection_folder' if answers.task == 'detection' else 'image_folder'
     return (
         f'data:\n  kind: {kind}\n  root: {_quoted(answers.data)}\n{size}\n'
         f'  channels: {answers.channels}             # 1 for thermal and grey pictures'
+        + ('\n  mean: 0                 # pixels in 0..1\n  std: 1' if unit else '')
         + (f'\n  repeat_threshold: 0.5   # {RARE}' if answers.task == 'detection' else '')
     )
 
@@ -101,9 +104,12 @@ def _network(answers: Answers) -> str:
     if answers.weights:
         note = '   # the top of the ladder as it is: train.epochs is 0'
     else:
-        note = '           # trained weights; then train.epochs may be 0'
-    name = _quoted(answers.network)
-    return f'network:\n  name: {name}\n  options: {{}}\n  weights: {weights}{note}'
+        note = '   # or trained weights; then train.epochs may be 0'
+    name, options = _quoted(answers.network), '{}'
+    if answers.network == 'ultralytics':
+        options = f'{{model: {_quoted(answers.weights or "yolov8n.yaml")}}}{note}'
+        weights, note = 'null', ''
+    return f'network:\n  name: {name}\n  options: {options}\n  weights: {weights}{note}'
 
 
 def _train(answers: Answers) -> str:
@@ -119,7 +125,7 @@ def _section(name: str, answers: Answers) -> str:
     text = f'{name}:                 # {SECTION_WORDS[name]}\n{_training(answers, epochs, part)}'
     if name != 'finetune':
         return text
-    if answers.task == 'classification' or answers.network in TAUGHT:
+    if answers.task == 'classification' or OWN not in answers.network:
         return f'{text}\n  distil: true            # the dense network teaches'
     return (
         f'{text}\n  distil: false           # true: the dense network teaches; worth it, and a '
@@ -163,6 +169,6 @@ def _allocation(answers: Answers) -> str:
     """How the recommended method spreads a level over the layers, as it was measured."""
     if answers.task == 'classification':
         return 'balanced    # half-way between one threshold for all and equal shares'
-    if answers.network == 'aerial_detector':
+    if answers.network in ('aerial_detector', 'ultralytics'):
         return 'global      # one threshold for all layers'
     return 'inner       # residual streams stay whole where that suffices'

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -92,11 +93,21 @@ def base_key(recipe: Recipe, task: LearningTask) -> str:
         raise RecipeError(f'{place}: {weights}: cannot be read: {error.strerror}') from None
     # The data's place and the weights' place may change; their content may not.
     network = recipe.network.model_dump(mode='json', exclude={'weights'})
+    network['options'] = {key: _content(value) for key, value in network['options'].items()}
     return fingerprint(
         __version__, task.data_sha256, dataclasses.asdict(task.input),
         {key: recipe.data.get(key) for key in {*LEARNING, *DETECTING}}, network,
         weights_sha256, deciding(recipe.train), recipe.seed,
     )
+
+
+def _content(value: Any) -> Any:
+    """Of an option that names a file, such as a trained network, what is in it."""
+    if isinstance(value, str):
+        with contextlib.suppress(OSError, ValueError):
+            path = Path(value).expanduser()
+            return sha256_of(path) if path.is_file() else value
+    return value
 
 
 def deciding(section: FitSection | None) -> dict[str, Any] | None:

@@ -18,6 +18,7 @@ import torch
 from torch import Tensor, nn
 
 from .cell_boxes import decode
+from .weights import Origin
 
 
 class UltralyticsDetector(nn.Module):
@@ -33,6 +34,9 @@ class UltralyticsDetector(nn.Module):
         channels: input channels.
         model: a ``.pt`` file, or a ``.yaml`` of yours or of the package such as ``yolov8n.yaml``.
 
+    Attributes:
+        origin: what a ``.pt`` says of how it was trained; None of a ``.yaml``.
+
     Raises:
         ValueError: ultralytics is not installed, no such file, or no detection network in it.
     """
@@ -40,7 +44,7 @@ class UltralyticsDetector(nn.Module):
     def __init__(self, classes: int, channels: int = 3, model: str = 'yolov8n.yaml') -> None:
         super().__init__()
         self.classes = classes
-        self.net = _network(model, classes, channels)
+        self.net, self.origin = _network(model, classes, channels)
         head = self._head()
         for name in [name for name in head._modules if name.startswith('one2one_')]:
             setattr(head, name, None)
@@ -91,7 +95,7 @@ class UltralyticsDetector(nn.Module):
         return layers[-1]
 
 
-def _network(model: str, classes: int, channels: int) -> nn.Module:
+def _network(model: str, classes: int, channels: int) -> tuple[nn.Module, Origin | None]:
     try:
         tasks: Any = importlib.import_module('ultralytics.nn.tasks')
         settings: Any = importlib.import_module('ultralytics.cfg')
@@ -106,26 +110,33 @@ def _network(model: str, classes: int, channels: int) -> nn.Module:
     if path.suffix == '.pt' and not path.is_file():
         raise ValueError(f'ultralytics: {path}: no such file (nothing is downloaded)')
     try:
-        net = _from_file(path, tasks, classes, channels)
+        net, origin = _from_file(path, tasks, classes, channels)
     except Exception as error:  # its loaders raise anything
         text = ' '.join(str(error).split())[:200]
         raise ValueError(f'ultralytics: {model}: {type(error).__name__}: {text}') from error
     if type(net).__name__ != 'DetectionModel':
         raise ValueError(f'ultralytics: {model}: a {type(net).__name__}, not a DetectionModel')
     net.args = settings.get_cfg()  # the gains of its loss
-    return net
+    return net, origin
 
 
-def _from_file(path: Path, tasks: Any, classes: int, channels: int) -> Any:
+def _from_file(
+    path: Path, tasks: Any, classes: int, channels: int
+) -> tuple[Any, Origin | None]:
     if path.suffix != '.pt':
-        return tasks.DetectionModel(str(path), ch=channels, nc=classes, verbose=False)
+        return tasks.DetectionModel(str(path), ch=channels, nc=classes, verbose=False), None
     found: Any = importlib.import_module('ultralytics').YOLO(str(path)).model.float()
-    head = found.model[-1]
-    if int(head.nc) == classes and int(found.yaml.get('channels', 3)) == channels:
-        return found
+    names = found.names.values() if isinstance(found.names, Mapping) else found.names
+    origin = Origin(path.name, tuple(str(name) for name in names), _channels(found))
+    if (len(origin.classes), origin.channels) == (classes, channels):
+        return found, origin
     fresh = tasks.DetectionModel(found.yaml, ch=channels, nc=classes, verbose=False)
     fresh.load(found, verbose=False)  # what fits
-    return fresh
+    return fresh, origin
+
+
+def _channels(net: nn.Module) -> int:
+    return next(m for m in net.modules() if isinstance(m, nn.Conv2d)).in_channels
 
 
 def _maps(output: Any) -> list[Tensor]:

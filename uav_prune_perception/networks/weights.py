@@ -7,6 +7,7 @@ from __future__ import annotations
 import pickle
 import re
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,25 @@ OPTIONAL_KEY = 'num_batches_tracked'
 
 class WeightsError(ValueError):
     """Weights are missing, damaged, or of another network. One line, ready to print."""
+
+
+@dataclass(frozen=True)
+class Origin:
+    """What the file of a network that brings its weights along says; its attribute ``origin``.
+
+    Attributes:
+        file: its name.
+        classes: names of what it was trained to find, in the order of its scores.
+        channels: of the pictures that it was trained on.
+        mean: of their normalisation, one number for all channels or one for each.
+        std: likewise.
+    """
+
+    file: str
+    classes: tuple[str, ...]
+    channels: int
+    mean: tuple[float, ...] = (0.0,)
+    std: tuple[float, ...] = (1.0,)
 
 
 def read_weights(path: str | Path) -> dict[str, Tensor]:
@@ -45,7 +65,8 @@ def read_weights(path: str | Path) -> dict[str, Tensor]:
     except pickle.UnpicklingError:
         raise WeightsError(
             f'{path}: holds more than tensors, which is not loaded; '
-            'save model.state_dict() and give that'
+            'save model.state_dict() and give that (a .pt of ultralytics belongs to network.name: '
+            'ultralytics, network.options.model)'
         ) from None
     return _state_dict(content, path)
 
