@@ -160,3 +160,20 @@ def test_the_budget_error_is_a_method_error(pictures: Path, tmp_path: Path) -> N
     recipe = load_recipe(written(pictures, tmp_path), ['prune.round_to=16'])
     with pytest.raises(MethodError, match=r'colours\.yaml:\d+: level'):
         prune(recipe, tmp_path / 'ladder', Quiet())
+
+
+def test_levels_of_different_kinds_lie_in_the_ladder_by_their_macs(
+    pictures: Path, tmp_path: Path
+) -> None:
+    """A share of the parameters, of the dense network, may be more MACs than the level above."""
+    torch.save(build_network('resnet_cifar', classes=2, depth=8).state_dict(), tmp_path / 'w.pt')
+    recipe = load_recipe(written(pictures, tmp_path), [
+        'prune.min_channels=2', 'prune.from=dense', 'train.epochs=0', 'finetune.epochs=0',
+        f'network.weights={tmp_path}/w.pt',
+        'prune.levels=[{kept_macs: 1.0}, {kept_macs: 0.2}, {kept_params: 0.8}]',
+    ])
+    reporter = Quiet()
+    ladder = prune(recipe, tmp_path / 'ladder', reporter)
+    assert [level.name for level in ladder.levels] == ['100', '80', '20']
+    assert ladder.levels[1].macs > ladder.levels[2].macs
+    assert 'by their MACs the levels of the ladder are 100, 80, 20' in reporter.lines

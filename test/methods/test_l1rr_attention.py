@@ -223,7 +223,9 @@ def test_every_group_goes_as_far_as_the_same_attention_loss(
         return 2.0 * max(0, gone_of(gone['a']) - 2) if 'a' in gone else 1.0
 
     monkeypatch.setattr('uav_prune_perception.methods.l1rr.attention_shares.LEAST', 0)
-    prices = attention_losses(scores, loss, ratios=(0.0, 0.25, 0.5, 0.75))
+    told: list[int] = []
+    prices = attention_losses(scores, loss, ratios=(0.0, 0.25, 0.5, 0.75), tell=told.append)
+    assert told == [1, 2], 'progress, group by group'
     first, second = torch.cat([prices['a']['x'], prices['a']['y']]), prices['b']['']
     assert first.argsort().tolist() == [0, 1, 2, 3]
     assert second.argsort().tolist() == [3, 2, 1, 0]

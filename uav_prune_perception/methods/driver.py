@@ -74,7 +74,15 @@ class Driver:
                 above = start
             above = phase.build(section, above if method.needs_dense else None)
             levels.append(above)
-        return levels
+        return self._heaviest_first(levels)
+
+    def _heaviest_first(self, levels: list[BuiltLevel]) -> list[BuiltLevel]:
+        """A share of the parameters or of the time may be more MACs than the level above has."""
+        ordered = sorted(levels, key=lambda level: level.macs, reverse=True)
+        if ordered != levels:
+            names = ', '.join(level.name for level in ordered)
+            self.stages.reporter.note(f'by their MACs the levels of the ladder are {names}')
+        return ordered
 
     def _needs_dense(self) -> bool:
         """The dense network is a level, or what levels start or learn from."""

@@ -33,7 +33,8 @@ BEYOND = 1e12  # above every loss
 
 
 def attention_losses(
-    scores: ScaleScores, loss: Callable[[Silent], float], ratios: Sequence[float] = RATIOS
+    scores: ScaleScores, loss: Callable[[Silent], float], ratios: Sequence[float] = RATIOS,
+    tell: Callable[[int], None] = lambda groups: None,
 ) -> ScaleScores:
     """Losses in place of |gamma|; within each group they keep its order.
 
@@ -41,9 +42,13 @@ def attention_losses(
         scores: |gamma|; says which channels of a group go first.
         loss: L_FA with channels silenced.
         ratios: tried for each group, 0 first; between them the loss is interpolated.
+        tell: is given the number of groups that are done: a large network takes long.
     """
-    return {name: _priced(each, _curve(name, each, loss, ratios), ratios)
-            for name, each in scores.items()}
+    prices: ScaleScores = {}
+    for name, each in scores.items():
+        prices[name] = _priced(each, _curve(name, each, loss, ratios), ratios)
+        tell(len(prices))
+    return prices
 
 
 def _curve(

@@ -126,7 +126,12 @@ class ScaleScore:
             protect=options.protect, device=context.device,
         )
         if options.ratio == 'budget':
-            return slot_scores(attention_losses(scores, probe.loss))
+            title = f'{context.level}: feature attention without parts of each group'
+            context.reporter.phase(title, len(scores))
+            return slot_scores(attention_losses(
+                scores, probe.loss,
+                tell=lambda done: context.reporter.step(done, f'group {done}/{len(scores)}'),
+            ))
         self.choice = choose_ratio(probe, scores, options.tau)
         context.reporter.note(f'{context.level}: {self.choice}')
         return slot_scores(scores)
