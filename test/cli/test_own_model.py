@@ -48,6 +48,38 @@ def test_the_detector_of_the_page_becomes_a_ladder(own):
     assert (own / 'ladder' / 'report.html').is_file()
 
 
+@pytest.mark.slow
+def test_a_change_in_the_own_file_is_told_and_begins_anew_only_when_asked(own, capsys):
+    def again(*words):
+        for name in ('my_net', 'my_blocks'):
+            sys.modules.pop(name, None)
+        capsys.readouterr()
+        status = main(['prune', 'recipe.yaml', '-o', 'ladder', '--overwrite', *words])
+        return status, ' '.join(''.join(capsys.readouterr()).split())
+
+    page = (own / 'my_net.py').read_text()
+    (own / 'my_net.py').write_text('import my_blocks  # noqa: F401\n' + page)
+    (own / 'my_blocks.py').write_text('SLOPE = 0.1\n')
+    (own / 'recipe.yaml').write_text(RECIPE)
+    assert again()[0] == 0
+    status, told = again()
+    assert status == 0
+    assert 'has changed' not in told
+    (own / 'my_blocks.py').write_text('SLOPE = 0.25\n')
+    status, told = again()
+    assert status == 0
+    assert told.count('my_blocks.py has changed since an earlier run made dense') == 1
+    assert '--fresh' in told
+    (own / 'my_net.py').write_text(page.replace('2 * width', '3 * width'))
+    assert page != (own / 'my_net.py').read_text(), 'another architecture, or this tests nothing'
+    status, told = again()
+    assert status == 1
+    assert 'my_net.py changed, does not fit it; --fresh begins anew' in told
+    status, told = again('--fresh')
+    assert status == 0
+    assert 'changed' not in told
+
+
 def test_a_loss_of_its_own_is_not_distilled_and_says_so(own, capsys):
     recipe = RECIPE.replace('finetune: {', 'finetune: {distil: true, ')
     (own / 'recipe.yaml').write_text(recipe)

@@ -16,10 +16,11 @@ import torch
 from torch import nn
 
 from uav_prune_perception import __version__
-from uav_prune_perception.channels import PruningPlan, load_pruned
+from uav_prune_perception.channels import ChannelError, PruningPlan, load_pruned
 from uav_prune_perception.channels.plan import PLAN_FILE, WEIGHTS_FILE
 from uav_prune_perception.ladder import Accuracy
 from uav_prune_perception.ladder.reader import sha256_of
+from uav_prune_perception.networks.imported import own_sources
 from uav_prune_perception.networks.registry import NetworkError, build_network
 from uav_prune_perception.training.fit import FREE_SETTINGS, FitHook, fit
 from uav_prune_perception.training.fit_options import FitOptions, FitProgress
@@ -29,7 +30,7 @@ from uav_prune_perception.training.task_factory import DETECTING, LEARNING
 from .interfaces import Reporter
 from .recipe import FitSection, Recipe
 from .recipe_source import RecipeError
-from .run_folder import RunFolder, fingerprint
+from .run_folder import RunFolder, RunFolderError, fingerprint
 
 NOTHING_CUT = PruningPlan(())
 
@@ -124,6 +125,8 @@ class Stages:
         self, recipe: Recipe, task: LearningTask, run: RunFolder, reporter: Reporter
     ) -> None:
         self.recipe, self.task, self.run, self.reporter = recipe, task, run, reporter
+        self._sources: dict[str, str] | None = None
+        self._told_sources = False
 
     def fresh_network(self) -> nn.Module:
         """The dense network with its initial weights, always the same for the same seed."""
@@ -136,12 +139,15 @@ class Stages:
                     f'{place}: network.options.{word}: is told by the data; leave it out'
                 )
         try:
-            return build_network(
+            made = build_network(
                 section.name, classes=len(task.classes), channels=task.input.channels,
                 **section.options,
             ).eval()
         except NetworkError as error:
             raise RecipeError(f'{self.recipe.place(("network",))}: network: {error}') from None
+        if self._sources is None:  # as imported; whoever edits them during the job changes nothing
+            self._sources = own_sources(section.name)
+        return made
 
     def seed(self, order: int) -> int:
         """Of the job's ``order``-th run."""
@@ -211,7 +217,7 @@ class Stages:
                     'metric': accuracy.metric, 'value': accuracy.value, 'n': accuracy.n,
                     'per_class': accuracy.per_class,
                 },
-                'latency': latency,
+                'latency': latency, 'sources': self._sources,
             }
 
         folder = self.run.finish(*stage, write)
@@ -221,7 +227,33 @@ class Stages:
     def found(self, stage: tuple[str, str]) -> BuiltLevel | None:
         """What `finish` has put there, in this run or an earlier one."""
         folder = self.run.stage(*stage)
-        return None if folder is None else self._built(folder, stage)
+        if folder is None:
+            return None
+        changed = self._changed_sources(folder)
+        try:
+            built = self._built(folder, stage)
+        except ChannelError:
+            if not changed:
+                raise
+            raise RunFolderError(
+                f'{folder}: made before {changed} changed, does not fit it; --fresh begins anew'
+            ) from None
+        if changed and not self._told_sources:
+            self._told_sources = True
+            self.reporter.warn(
+                f'{changed} has changed since an earlier run made {stage[0]}, which is used '
+                'again; --fresh begins anew'
+            )
+        return built
+
+    def _changed_sources(self, folder: Path) -> str:
+        """The user's own files by which a stage of an earlier run was made and that differ."""
+        then, now = self.run.facts(folder).get('sources'), self._sources
+        if then is None or now is None:  # of an older version
+            return ''
+        return ', '.join(
+            sorted(file for file in {*then, *now} if then.get(file) != now.get(file))
+        )
 
     def _built(
         self, folder: Path, stage: tuple[str, str], model: nn.Module | None = None

@@ -7,15 +7,21 @@ from __future__ import annotations
 import importlib
 import inspect
 import sys
+import sysconfig
 from collections.abc import Callable
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 from torch import nn
 
+from uav_prune_perception.ladder.reader import sha256_of
+
 # What the field calls the number of classes and of input channels.
 CLASSES = ('classes', 'num_classes', 'nc', 'n_classes')
 CHANNELS = ('channels', 'in_channels', 'in_chans', 'ch')
+
+PRODUCT = __name__.partition('.')[0]  # beside the user's files, in a checkout
 
 
 class ImportedNetworkError(ValueError):
@@ -55,6 +61,42 @@ def imported_network(
     if not isinstance(made, nn.Module):
         raise ImportedNetworkError(f'{name}: gives a {type(made).__name__}, not a torch nn.Module')
     return made
+
+
+def own_sources(name: str) -> dict[str, str]:
+    """Sha256 of the source files that make a network, as far as they are imported.
+
+    What stands beside the factory's module counts, or below its package; what is installed does
+    not, for its version would be changed on purpose.
+
+    Args:
+        name: as for `imported_network`; one without a colon has no files of its own.
+
+    Returns:
+        By path, relative to the folder that is imported from.
+    """
+    top = name.partition(':')[0].partition('.')[0]
+    main = _source(sys.modules.get(top))
+    if ':' not in name or main is None:
+        return {}
+    home = main.parent
+    root = home.parent if main.name == '__init__.py' else home
+    sources = {
+        _source(module) for module_name, module in [*sys.modules.items()]
+        if module_name.partition('.')[0] not in {'__main__', PRODUCT}
+    }
+    return {
+        str(path.relative_to(root)): sha256_of(path) for path in sources
+        if path is not None and path.is_relative_to(home) and path.is_file()
+    }
+
+
+def _source(module: ModuleType | None) -> Path | None:
+    """The file of a module that is neither installed nor Python's own."""
+    file = getattr(module, '__file__', None)
+    if file is None or {'site-packages', 'dist-packages'} & {*Path(file).parts}:
+        return None
+    return None if Path(file).is_relative_to(sysconfig.get_path('stdlib')) else Path(file)
 
 
 def _factory(name: str) -> Callable[..., Any]:
