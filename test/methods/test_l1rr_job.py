@@ -54,6 +54,17 @@ def test_attention_may_choose_the_ratio(tmp_path: Path) -> None:
     assert level.kept_macs < 0.95
 
 
+def test_levels_of_the_same_network_measure_its_attention_once(tmp_path: Path) -> None:
+    levels = 'prune.levels=[{kept_macs: 1.0}, {kept_macs: 0.7}, {kept_macs: 0.5}]'
+    for start, times in (('dense', 1), ('previous', 2)):
+        reporter, folder = Quiet(), tmp_path / start
+        folder.mkdir()
+        job = recipe(folder, *L1RR, *classifier(folder), levels, f'prune.from={start}')
+        built = build(job, folder, reporter=reporter)
+        assert [round(level.kept_macs, 1) for level in built] == [1.0, 0.7, 0.5]
+        assert sum('feature attention' in line for line in reporter.lines) == times
+
+
 def test_network_slimming_keeps_one_set_in_a_sum(tmp_path: Path) -> None:
     job = recipe(
         tmp_path, *SPARSE, *classifier(tmp_path), 'prune.method=network_slimming',

@@ -22,6 +22,8 @@ from .sparsity import SparsityHook, SparsityOptions, Step
 from .target_masks import Protect
 
 if TYPE_CHECKING:
+    from torch import nn
+
     from uav_prune_perception.training.fit import FitHook
 
 
@@ -113,12 +115,15 @@ class ScaleScore:
 
     options: L1rrOptions
     choice: RatioChoice | None = field(default=None, init=False)
+    _priced: tuple[nn.Module, Scores] | None = field(default=None, init=False)
 
     def score(self, context: LevelContext) -> Scores:
         """See `ImportanceScore`."""
         options = self.options
-        scores = scale_scores(context.model, context.graph, apart=options.residual)
         self.choice = None
+        if self._priced is not None and self._priced[0] is context.model:
+            return self._priced[1]  # of the level before, cut from the same network
+        scores = scale_scores(context.model, context.graph, apart=options.residual)
         if options.ratio == 'budget' and options.shares == 'scales':
             return slot_scores(scores)
         probe = AttentionProbe(
@@ -128,10 +133,11 @@ class ScaleScore:
         if options.ratio == 'budget':
             title = f'{context.level}: feature attention without parts of each group'
             context.reporter.phase(title, len(scores))
-            return slot_scores(attention_losses(
+            self._priced = context.model, slot_scores(attention_losses(
                 scores, probe.loss,
                 tell=lambda done: context.reporter.step(done, f'group {done}/{len(scores)}'),
             ))
+            return self._priced[1]
         self.choice = choose_ratio(probe, scores, options.tau)
         context.reporter.note(f'{context.level}: {self.choice}')
         return slot_scores(scores)
