@@ -10,7 +10,7 @@ import pytest
 from tiny_job import Quiet, recipe
 from torch import nn
 
-from uav_prune_perception.methods.dense_phase import start_weights
+from uav_prune_perception.methods.dense_phase import check_start
 from uav_prune_perception.methods.job import open_task
 from uav_prune_perception.methods.recipe_source import RecipeError
 from uav_prune_perception.methods.run_folder import RunFolder
@@ -28,7 +28,7 @@ def started(folder: Path, origin: Origin, *settings: str) -> list[str]:
     task = open_task(job, Quiet())
     model.origin = origin  # type: ignore[assignment]
     with RunFolder(folder / 'run') as run:
-        start_weights(Stages(job, task, run, reporter), model)
+        check_start(Stages(job, task, run, reporter), model)
     return reporter.lines
 
 

@@ -142,16 +142,12 @@ def _check_distillation(recipe: Recipe, model: nn.Module) -> None:
             )
 
 
-def start_weights(stages: Stages, model: nn.Module) -> None:
-    """Load what the recipe's network starts from, if anything, and say where it is used wrongly.
+def start_weights(recipe: Recipe, model: nn.Module) -> None:
+    """Load what the recipe's network starts from, if anything.
 
     Raises:
         RecipeError: the file does not fit.
     """
-    recipe = stages.recipe
-    origin = getattr(model, 'origin', None)
-    if isinstance(origin, Origin):
-        _check_origin(stages, origin)
     weights = recipe.network.weights
     if weights is None:
         return
@@ -160,8 +156,21 @@ def start_weights(stages: Stages, model: nn.Module) -> None:
     except WeightsError as error:
         place = recipe.place(('network', 'weights'))
         raise RecipeError(f'{place}: {error}') from None
-    stated = stated_normalisation(weights)
-    if stated is not None:
+
+
+def check_start(stages: Stages, model: nn.Module) -> None:
+    """Say where weights are used on other data than they were trained on, in every run.
+
+    Raises:
+        RecipeError: parts of what they were trained for are made anew, and nothing is learnt.
+    """
+    recipe = stages.recipe
+    origin = getattr(model, 'origin', None)
+    if isinstance(origin, Origin):
+        _check_origin(stages, origin)
+    weights = recipe.network.weights
+    stated = None if weights is None else stated_normalisation(weights)
+    if weights is not None and stated is not None:
         _tell_normalisation(stages, recipe.place(('network', 'weights')), weights.name, stated)
 
 
@@ -217,10 +226,12 @@ def dense_network(stages: Stages, model: nn.Module, graph: ChannelGraph) -> Buil
     recipe = stages.recipe
     stage = ('dense', base_key(recipe, stages.task))
     found = stages.found(stage)
+    if found is None:
+        start_weights(recipe, model)
+    check_start(stages, model)
     if found is not None:
         tell_unseen(stages.task, found.val, stages.reporter)
         return found
-    start_weights(stages, model)
     stages.train(model, Training('training the dense network', stage, recipe.train, order=0))
     steps = recipe.train.epochs * stages.task.steps_per_epoch(recipe.train.batch_size)
     if recipe.network.weights is None and steps and leftover(model, steps) > SETTLED:

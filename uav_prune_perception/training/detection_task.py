@@ -18,7 +18,7 @@ from uav_prune_perception.datasets.detection_set import DetectionSet, DetectionS
 from uav_prune_perception.ladder import Accuracy, BoxesScores, InputSpec
 
 from .augmentation import Augmentation, Change, apply_change, draw_change
-from .detection_decode import found_objects
+from .detection_accuracy import detection_accuracy, detections
 from .detection_loss import (
     IGNORE,
     DetectionLossOptions,
@@ -26,14 +26,7 @@ from .detection_loss import (
     detection_loss,
     distillation_loss,
 )
-from .detection_metrics import (
-    SIZE_LIMITS,
-    SIZES,
-    Detections,
-    Truth,
-    at_threshold,
-    average_precision_by_size,
-)
+from .detection_metrics import SIZE_LIMITS
 from .mosaic import MosaicPlan, Picture, draw_mosaic, mosaic
 from .own_loss import blaming, check_maps, own_decoded, own_loss
 from .repeat_factor import repeat_factors, repeated
@@ -235,53 +228,8 @@ class DetectionTask:
         """
         self.test_reads.note(split)
         data = self.data.split(split)
-        truths = [
-            Truth(*row) for row in zip(data.boxes, data.labels, data.ignore, strict=True)
-        ]
-        every, flown = self.detections(predict, data, batch_size)
-        precision = average_precision_by_size(
-            every, truths, len(self.classes), size_limits=self.size_limits
-        )
-        hits, recall = at_threshold(flown, truths)
-        figures = {'mAP50-95': _mean(precision[0]), 'recall': recall}
-        if any(len(found.boxes) for found in flown):
-            figures['precision'] = hits
-        for size, own in zip(SIZES[1:], precision[1:], strict=True):
-            if not np.isnan(own).all():
-                figures[f'mAP50_{size}'] = _mean(own[:, 0])
-                figures[f'mAP50-95_{size}'] = _mean(own)
-        return Accuracy(
-            metric='mAP50',
-            value=_mean(precision[0, :, 0]),
-            split=split,
-            n=len(data),
-            per_class={
-                name: float(value)
-                for name, value in zip(self.classes, precision[0, :, 0], strict=True)
-                if not np.isnan(value)
-            },
-            figures=figures,
-        )
-
-    def detections(
-        self, predict: Predict, split: DetectionSplit, batch_size: int = 1
-    ) -> tuple[list[Detections], list[Detections]]:
-        """What an engine finds in every picture of a split.
-
-        Returns:
-            With the low threshold that measuring wants, and as it is flown.
-        """
-        every, flown = [], []
-        for start in range(0, len(split), batch_size):
-            images = normalised(split.images[start:start + batch_size], self.input)
-            for output in predict(images.contiguous().numpy()):
-                every.append(found_objects(output))
-                flown.append(found_objects(
-                    output, score_threshold=self.decode.score_threshold,
-                    iou_threshold=self.decode.iou_threshold,
-                    max_detections=self.decode.max_detections,
-                ))
-        return every, flown
+        found = detections(predict, data, self.input, self.decode, batch_size)
+        return detection_accuracy(found, data, split, self.classes, self.size_limits)
 
     def calibration_batches(
         self, n: int, batch_size: int = 16, split: str = 'train'
@@ -347,8 +295,3 @@ def classes_in_turn(labels: list[NDArray[np.int64]], classes: int) -> NDArray[np
             else:
                 order[found] = None
     return np.array([*order, *(i for i in range(len(labels)) if i not in order)], np.int64)
-
-
-def _mean(values: NDArray[np.float64]) -> float:
-    """Of the classes that are there; 0 where none is."""
-    return float(np.nanmean(values)) if not np.isnan(values).all() else 0.0
