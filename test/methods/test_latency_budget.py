@@ -11,7 +11,7 @@ import torch
 from tiny_job import Quiet, build, classifier
 from torch import nn
 
-from uav_prune_perception.methods import level_phase
+from uav_prune_perception.methods import level_cut
 from uav_prune_perception.methods.interfaces import MethodError
 from uav_prune_perception.methods.latency import LatencyMeter, LatencyRatio, search_latency
 
@@ -96,7 +96,7 @@ def test_a_level_is_cut_to_a_latency(tmp_path: Path, monkeypatch: pytest.MonkeyP
         def ratio(self, model: nn.Module) -> LatencyRatio:
             return LatencyRatio(self.count(model) / self.dense, 1e-6)
 
-    monkeypatch.setattr(level_phase, 'LatencyMeter', Parameters)
+    monkeypatch.setattr(level_cut, 'LatencyMeter', Parameters)
     job = classifier(
         tmp_path, 'prune.levels=[{latency: 0.5}]', 'prune.round_to=1', 'train.epochs=1'
     )

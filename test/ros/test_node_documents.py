@@ -16,7 +16,7 @@ import pytest
 import yaml
 
 from uav_prune_perception.ros.parameter_schema import parameter_schema
-from uav_prune_perception.ros.parameters import TABLE, Spec
+from uav_prune_perception.ros.parameter_table import TABLE, Spec
 
 REPOSITORY = Path(__file__).parents[2]
 DOCUMENT = REPOSITORY / 'docs' / 'node.md'

@@ -7,7 +7,8 @@ from __future__ import annotations
 import pytest
 from rclpy.parameter import Parameter
 
-from uav_prune_perception.ros.parameters import TABLE, Settings
+from uav_prune_perception.ros.parameter_table import TABLE
+from uav_prune_perception.ros.parameters import Settings
 
 DEFAULTS = Settings({spec.name: spec.default for spec in TABLE})
 

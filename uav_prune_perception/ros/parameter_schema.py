@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from .parameters import CAMERA_NAME, TABLE, Spec
+from .parameter_table import CAMERA_NAME, TABLE, Spec
 
 KINDS: dict[type, str] = {str: 'string', bool: 'boolean', int: 'integer', float: 'number'}
 # Parameters of ROS itself, which every node has.

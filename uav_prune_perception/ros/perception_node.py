@@ -20,7 +20,7 @@ from .diagnostics import Reporter
 from .flight import Flight, check, policy_of
 from .guarded import guarded
 from .logging_bridge import log_through, stop_logging
-from .parameters import SPECS
+from .parameter_table import SPECS
 from .process import keep_image_memory, return_spare_memory, run, use_one_thread_for_pictures
 from .transitions import answer_every_request, transition
 
