@@ -10,13 +10,8 @@ from tiny_job import Quiet
 
 from uav_prune_perception.channels import ChannelGraph, compact
 from uav_prune_perception.methods.daar.accuracy_search import AccuracyRun, AccuracySearch
-from uav_prune_perception.methods.interfaces import (
-    Bounds,
-    Budget,
-    LevelContext,
-    MethodError,
-    Trial,
-)
+from uav_prune_perception.methods.interfaces import Bounds, Budget, LevelContext, MethodError
+from uav_prune_perception.methods.search_interfaces import Trial
 from uav_prune_perception.networks.resnet_cifar import CifarResNet
 
 MODEL = CifarResNet(4, depth=8).eval()

@@ -18,15 +18,10 @@ import torch
 from torch import nn
 
 from uav_prune_perception.channels import ChannelGraph
-from uav_prune_perception.methods.interfaces import (
-    Budget,
-    LevelContext,
-    MethodError,
-    Proposal,
-    Verdict,
-)
+from uav_prune_perception.methods.interfaces import Budget, LevelContext, MethodError
 from uav_prune_perception.methods.judging import WORST, Candidate, Judgement
 from uav_prune_perception.methods.population_phase import STATE, Generations
+from uav_prune_perception.methods.search_interfaces import Proposal, Verdict
 from uav_prune_perception.training.task import LearningTask
 
 ROUNDS, SIZE = 4, 4

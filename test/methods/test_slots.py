@@ -24,9 +24,9 @@ from uav_prune_perception.methods.interfaces import (
     MethodError,
     Scores,
     SoftMasks,
-    Trial,
 )
 from uav_prune_perception.methods.l1 import L1Magnitude
+from uav_prune_perception.methods.search_interfaces import Trial
 from uav_prune_perception.networks.registry import build_network
 from uav_prune_perception.training.fit import FitHook
 

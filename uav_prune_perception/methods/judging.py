@@ -26,7 +26,7 @@ from uav_prune_perception.training.fit_options import FitOptions
 from uav_prune_perception.training.recalibrate import recalibrate_batchnorm
 from uav_prune_perception.training.task import LearningTask, TrainingError, torch_predict
 
-from .interfaces import Fitness
+from .search_interfaces import Fitness
 
 WORST = -math.inf
 

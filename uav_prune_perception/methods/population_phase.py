@@ -27,18 +27,10 @@ from uav_prune_perception.training.fit_options import FitOptions
 from uav_prune_perception.training.ranks import ALONE, Ranks
 
 from .expansion import expanded
-from .interfaces import (
-    Keep,
-    LevelContext,
-    MethodError,
-    PopulationRun,
-    PopulationSearch,
-    Proposal,
-    Scores,
-    Verdict,
-)
+from .interfaces import Keep, LevelContext, MethodError, Scores
 from .judging import WORST, Candidate, Judge, Judgement, NetworkJudge
 from .judging_pool import JudgePool
+from .search_interfaces import PopulationRun, PopulationSearch, Proposal, Verdict
 from .stages import Stages
 
 STATE = 'search.json'

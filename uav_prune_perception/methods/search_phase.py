@@ -16,7 +16,8 @@ from uav_prune_perception.training.checkpoint import load_checkpoint, save_check
 from uav_prune_perception.training.recalibrate import recalibrate_batchnorm
 
 from .expansion import expanded
-from .interfaces import Keep, LevelContext, MethodError, SearchRun, StructureSearch, Trial
+from .interfaces import Keep, LevelContext, MethodError
+from .search_interfaces import SearchRun, StructureSearch, Trial
 from .stages import Stages, Training
 
 STATE, BEST = 'search.state', 'search.best'

@@ -6,7 +6,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from uav_prune_perception.methods.interfaces import Fitness, LevelContext, Method, Scores
+from uav_prune_perception.methods.interfaces import LevelContext, Method, Scores
+from uav_prune_perception.methods.search_interfaces import Fitness
 from uav_prune_perception.methods.surgeon.score import EliminationScore
 
 from .agreement import Agreement

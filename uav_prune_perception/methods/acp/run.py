@@ -15,13 +15,8 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from uav_prune_perception.channels import magnitude
-from uav_prune_perception.methods.interfaces import (
-    LevelContext,
-    MethodError,
-    Proposal,
-    Scores,
-    Verdict,
-)
+from uav_prune_perception.methods.interfaces import LevelContext, MethodError, Scores
+from uav_prune_perception.methods.search_interfaces import Proposal, Verdict
 from uav_prune_perception.methods.surgeon.takeover import Surgeon
 
 from .budget import BudgetMender, suffices

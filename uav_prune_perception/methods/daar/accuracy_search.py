@@ -18,13 +18,8 @@ from torch import Tensor, nn
 from uav_prune_perception.channels import compact
 from uav_prune_perception.methods.allocation import Ranking
 from uav_prune_perception.methods.expansion import expanded
-from uav_prune_perception.methods.interfaces import (
-    Keep,
-    LevelContext,
-    MethodError,
-    Scores,
-    Trial,
-)
+from uav_prune_perception.methods.interfaces import Keep, LevelContext, MethodError, Scores
+from uav_prune_perception.methods.search_interfaces import Trial
 from uav_prune_perception.training.task import torch_predict
 
 from .rates import AdaptiveRates, Rate, comparable
