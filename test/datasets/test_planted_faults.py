@@ -18,7 +18,8 @@ from PIL import Image
 
 from uav_prune_perception.datasets.annotation_formats import read_annotations
 from uav_prune_perception.datasets.check import check_pictures
-from uav_prune_perception.datasets.detection_folder import detection_folder, read_upright
+from uav_prune_perception.datasets.decoding import read_upright
+from uav_prune_perception.datasets.detection_folder import detection_folder
 from uav_prune_perception.datasets.detection_set import DatasetError
 
 SIZE = (160, 120)

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .annotations import AnnotatedPicture, AnnotatedSet, Fault
-from .detection_folder import read_upright
+from .decoding import read_upright
 from .detection_set import SPLITS, DatasetError
 
 # Difference hash (N. Krawetz, 2013): 64 bits, brighter than the right neighbour or not. Pictures

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from uav_prune_perception.onboard.drawing import class_color
 
 from .annotations import AnnotatedPicture, AnnotatedSet
-from .detection_folder import read_upright
+from .decoding import read_upright
 from .detection_set import SPLITS, DatasetError
 
 CELL = (320, 256)  # width, height

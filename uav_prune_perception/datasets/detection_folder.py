@@ -1,24 +1,24 @@
 # Copyright 2026 uav_prune_perception contributors
 # SPDX-License-Identifier: Apache-2.0
-"""A detection set from the files of any known format, as pictures in memory."""
+"""A detection set from the files of any known format."""
 
 from __future__ import annotations
 
 import hashlib
 import logging
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageOps
 
 from uav_prune_perception.ladder import InputSpec
 from uav_prune_perception.onboard.preprocess import Geometry
 
 from .annotation_formats import read_annotations
-from .annotations import PICTURE_ERRORS, AnnotatedPicture, AnnotatedSet
+from .annotations import AnnotatedPicture, AnnotatedSet
+from .decoding import PAD, Part, decoded
 from .detection_set import (
     SPLITS,
     DatasetError,
@@ -28,14 +28,13 @@ from .detection_set import (
     split_limits,
     spread_evenly,
 )
+from .picture_store import PictureStore
 from .tiling import Tile, cut_boxes, tiles_of
 
 LOGGER = logging.getLogger(__name__)
 FAULTS_SHOWN = 3
+PIXELS = 1  # changes with what is made of a file's pixels
 MIN_SIDE = 1.0  # pixels of the network's input; what is smaller can only be ignored
-PAD = 114
-
-Part = tuple[AnnotatedPicture, Tile]
 
 
 def detection_folder(
@@ -53,6 +52,7 @@ def detection_folder(
     train_limit: int | None = None,
     eval_limit: int | None = None,
     broken: str = 'skip',
+    cache: str | None = None,
 ) -> DetectionSet:
     """A set in YOLO, COCO, VOC, DOTA, VisDrone, HIT-UAV or NWPU VHR-10 layout.
 
@@ -73,6 +73,8 @@ def detection_folder(
         train_limit: use only so many training pictures (or tiles), spread evenly.
         eval_limit: the same for val and test.
         broken: 'skip' (logged) or 'refuse' what is wrong with single pictures or boxes.
+        cache: folder where decoded pictures are kept for the next run, and mapped in place of
+            loaded; None: they lie in memory, or where that is short in `default_folder`.
 
     Raises:
         DatasetError: not a set, an empty split, an unknown class, or (``refuse``) any fault.
@@ -101,14 +103,20 @@ def detection_folder(
     )
     relabel = np.array([names.index(n) if n in names else -1 for n in found.classes], np.int64)
 
-    def load(name: SplitName) -> DetectionSplit:
-        return _load(parts[name], spec, relabel, broken)
-
     digest = hashlib.sha256(repr((names, width, height, channels, broken)).encode())
+    stores: dict[SplitName, PictureStore] = {}
     for name in SPLITS:
-        digest.update(repr((name, [part for _, part in parts[name]])).encode())
+        tiles = repr((name, [part for _, part in parts[name]])).encode()
+        digest.update(tiles)
+        pixels = hashlib.sha256(repr((PIXELS, width, height, channels, broken)).encode() + tiles)
         for picture in {picture.path: picture for picture, _ in parts[name]}.values():
-            _hash(digest, picture)
+            _hash(digest, pixels, picture)
+        folder = None if cache is None else Path(cache).expanduser()
+        stores[name] = PictureStore(pixels.hexdigest()[:32], folder)
+    # Worker processes are given this, not the pictures
+    load = partial(
+        _load, parts=parts, stores=stores, spec=spec, relabel=relabel, broken=broken
+    )
     return DetectionSet(names, load, digest.hexdigest())
 
 
@@ -196,78 +204,42 @@ def _parts(pictures: list[AnnotatedPicture], tile: int, overlap: int) -> list[Pa
     return [(p, one) for p in pictures for one in tiles_of(p.width, p.height, tile, overlap)]
 
 
-def _hash(digest: hashlib._Hash, picture: AnnotatedPicture) -> None:
+def _hash(digest: hashlib._Hash, pixels: hashlib._Hash, picture: AnnotatedPicture) -> None:
+    """Feed a picture and its boxes to a hash, and the picture alone to another one."""
     for array in (picture.boxes, picture.labels, picture.ignore):
         digest.update(array.tobytes())
     try:
-        digest.update(picture.path.read_bytes())
+        content = picture.path.read_bytes()
     except OSError as error:
         raise DatasetError(f'{picture.path}: {error.strerror}') from None
+    digest.update(content)
+    pixels.update(content)
 
 
 def _load(
-    parts: list[Part], spec: InputSpec, relabel: NDArray[np.int64], broken: str
+    name: SplitName, *, parts: dict[SplitName, list[Part]], stores: dict[SplitName, PictureStore],
+    spec: InputSpec, relabel: NDArray[np.int64], broken: str,
 ) -> DetectionSplit:
-    images = np.full((len(parts), spec.height, spec.width, spec.channels), PAD, np.uint8)
-    boxes: list[NDArray[np.float32]] = []
-    labels: list[NDArray[np.int64]] = []
-    ignore: list[NDArray[np.float32]] = []
-    last: tuple[Path, NDArray[np.uint8]] | None = None
-    for picture, part in parts:
-        try:
-            if last is None or last[0] != picture.path:  # tiles of one picture follow each other
-                last = picture.path, read_upright(picture.path, spec.channels)
-        except DatasetError as error:
-            if broken == 'refuse':
-                raise
-            LOGGER.warning('skipped: %s', error)
-            continue
-        corners, kinds, regions = cut_boxes(picture, part)
-        kinds = relabel[kinds]
-        geometry = _letterbox(last[1], part, spec, images[len(boxes)])
-        moved = geometry.to_input(corners[kinds >= 0]).astype(np.float32)
-        small = (moved[:, 2:] - moved[:, :2]).min(axis=1, initial=np.inf) < MIN_SIDE
-        boxes.append(moved[~small])
-        labels.append(kinds[kinds >= 0][~small])
-        others = geometry.to_input(regions).astype(np.float32)
-        ignore.append(np.concatenate([others, moved[small]]))
-    if not boxes:
-        raise DatasetError(f'{parts[0][0].path.parent}: not one picture can be read')
-    return DetectionSplit(images[:len(boxes)], boxes, labels, ignore)
+    own = parts[name]
+    shape = (len(own), spec.height, spec.width, spec.channels)
+    images, readable = stores[name].take(
+        name, shape, partial(decoded, parts=own, spec=spec, refuse=broken == 'refuse')
+    )
+    if not readable.any():
+        raise DatasetError(f'{own[0][0].path.parent}: not one picture can be read')
+    found = [_boxes(*own[place], spec, relabel) for place in np.flatnonzero(readable)]
+    boxes, labels, ignore = (list(each) for each in zip(*found, strict=True))
+    return DetectionSplit(images, boxes, labels, ignore)
 
 
-def _letterbox(
-    image: NDArray[np.uint8], part: Tile, spec: InputSpec, target: NDArray[np.uint8]
-) -> Geometry:
-    cut = image[part.top:part.bottom, part.left:part.right]
-    geometry = Geometry.fit(cut.shape[1], cut.shape[0], spec)
-    size = (geometry.width, geometry.height)
-    resized = cv2.resize(cut, size, interpolation=cv2.INTER_LINEAR)
-    rows = slice(geometry.top, geometry.top + geometry.height)
-    columns = slice(geometry.left, geometry.left + geometry.width)
-    target[rows, columns] = resized.reshape(geometry.height, geometry.width, -1)
-    return geometry
-
-
-def read_upright(path: Path, channels: int) -> NDArray[np.uint8]:
-    """A picture as uint8 [H, W, channels], turned as its EXIF orientation says.
-
-    Raises:
-        DatasetError: it cannot be decoded, or has more than 8 bits a channel.
-    """
-    try:
-        with Image.open(path) as image:
-            # Pillow squashes colours of 16 bits to 8 on its own; greys stay I;16
-            packed = ' '.join(str(tile[3]) for tile in image.tile)
-            if image.mode.startswith(('I', 'F')) or ';16' in packed:
-                raise DatasetError(
-                    f'{path}: {image.mode} picture, more than 8 bits; convert it to 8 bits first'
-                )
-            upright = ImageOps.exif_transpose(image).convert('L' if channels == 1 else 'RGB')
-            return np.asarray(upright).reshape(upright.height, upright.width, channels)
-    except DatasetError:
-        raise
-    except PICTURE_ERRORS as error:
-        reason = ' '.join(str(error).split())[:120]
-        raise DatasetError(f'{path}: broken picture ({reason})') from None
-
+def _boxes(
+    picture: AnnotatedPicture, part: Tile, spec: InputSpec, relabel: NDArray[np.int64]
+) -> tuple[NDArray[np.float32], NDArray[np.int64], NDArray[np.float32]]:
+    """Boxes, labels and regions to ignore, in pixels of the network's input."""
+    corners, kinds, regions = cut_boxes(picture, part)
+    kinds = relabel[kinds]
+    geometry = Geometry.fit(part.right - part.left, part.bottom - part.top, spec)
+    moved = geometry.to_input(corners[kinds >= 0]).astype(np.float32)
+    small = (moved[:, 2:] - moved[:, :2]).min(axis=1, initial=np.inf) < MIN_SIDE
+    others = geometry.to_input(regions).astype(np.float32)
+    return moved[~small], kinds[kinds >= 0][~small], np.concatenate([others, moved[small]])

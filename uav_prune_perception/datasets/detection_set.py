@@ -85,11 +85,11 @@ class DetectionSet:
     """Classes and three splits; a split is loaded when it is first asked for, then kept.
 
     Selection and tuning use ``val``. ``test`` is for the one reading at the end, so it costs
-    neither time nor memory before.
+    neither time nor memory before. A pickle holds no pictures: another process loads its own.
 
     Args:
         classes: class names.
-        load: gives a split by name.
+        load: gives a split by name; can be pickled where worker processes shall judge.
         sha256: hex digest of everything the splits are made from.
     """
 
@@ -103,6 +103,9 @@ class DetectionSet:
         self.sha256 = sha256
         self._load = load
         self._splits: dict[str, DetectionSplit] = {}
+
+    def __getstate__(self) -> dict[str, object]:
+        return {**self.__dict__, '_splits': {}}
 
     def split(self, name: str) -> DetectionSplit:
         """One of train, val, test.

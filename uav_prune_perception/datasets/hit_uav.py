@@ -11,6 +11,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import io
+from functools import partial
 from pathlib import Path
 
 import cv2
@@ -66,13 +67,18 @@ def hit_uav(
     for path in files.values():
         value.update(path.read_bytes())
 
-    def load(name: SplitName) -> DetectionSplit:
-        split = read_split(files[name], (width, height), limits[name])
-        if channels == 1:
-            return split
-        return dataclasses.replace(split, images=split.images.repeat(channels, axis=3))
-
+    load = partial(_load, files=files, size=(width, height), limits=limits, channels=channels)
     return DetectionSet(_classes(files['train']), load, value.hexdigest())
+
+
+def _load(
+    name: SplitName, *, files: dict[SplitName, Path], size: tuple[int, int],
+    limits: dict[SplitName, int | None], channels: int,
+) -> DetectionSplit:
+    split = read_split(files[name], size, limits[name])
+    if channels == 1:
+        return split
+    return dataclasses.replace(split, images=split.images.repeat(channels, axis=3))
 
 
 def read_split(path: Path, size: tuple[int, int], limit: int | None = None) -> DetectionSplit:

@@ -42,6 +42,9 @@ class LazyPictures:
         # Pillow decodes and resizes without the interpreter's lock
         self._pool = ThreadPoolExecutor(min(8, os.cpu_count() or 1))
 
+    def __reduce__(self) -> tuple[type[LazyPictures], tuple[Sequence[Path], int, int]]:
+        return LazyPictures, (self.paths, self.side, self.resize)  # threads stay where they are
+
     def __len__(self) -> int:
         return len(self.paths)
 

@@ -119,7 +119,8 @@ def torch_predict(model: nn.Module) -> Predict:
 
 def normalised(images: NDArray[np.uint8], spec: InputSpec) -> Tensor:
     """uint8 [B, H, W, C] -> float32 [B, C, H, W], (pixel / 255 - mean) / std."""
-    planes = torch.from_numpy(np.ascontiguousarray(images)).permute(0, 3, 1, 2)
+    # Torch warns of memory that it must not write, such as a mapped file's, and never does
+    planes = torch.from_numpy(np.require(images, requirements=('C', 'W'))).permute(0, 3, 1, 2)
     return normalised_planes(planes, spec)
 
 
