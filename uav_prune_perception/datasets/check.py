@@ -8,6 +8,7 @@ import hashlib
 import re
 from collections import defaultdict
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import cv2
@@ -15,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .annotations import AnnotatedPicture, AnnotatedSet, Fault
-from .decoding import read_upright
+from .decoding import decoding_threads, read_upright
 from .detection_set import SPLITS, DatasetError
 
 # Difference hash (N. Krawetz, 2013): 64 bits, brighter than the right neighbour or not. Pictures
@@ -56,27 +57,34 @@ def check_pictures(
     exact: dict[str, list[tuple[str, AnnotatedPicture]]] = defaultdict(list)
     places: list[tuple[str, AnnotatedPicture]] = []
     hashes: list[NDArray[np.bool_]] = []
-    done = 0
-    for split in SPLITS:
-        for picture in found.splits.get(split, ()):
-            try:
-                image = read_upright(picture.path, 1)
-            except DatasetError as error:
-                text = str(error).partition(': ')[2]
-                faults.append(Fault('broken picture', str(picture.path), text))
+    every = [(split, picture) for split in SPLITS for picture in found.splits.get(split, ())]
+    pool = ThreadPoolExecutor(decoding_threads())
+    try:
+        looks = pool.map(_look, [picture for _, picture in every])
+        for done, (place, look) in enumerate(zip(every, looks, strict=True), 1):
+            if isinstance(look, Fault):
+                faults.append(look)
             else:
-                exact[hashlib.sha256(picture.path.read_bytes()).hexdigest()].append(
-                    (split, picture)
-                )
-                places.append((split, picture))
-                hashes.append(_difference_hash(image))
-            done += 1
+                exact[look[0]].append(place)
+                places.append(place)
+                hashes.append(look[1])
             if progress is not None:
                 progress(done)
+    finally:
+        pool.shutdown(cancel_futures=True)
     for twins in exact.values():
         faults += [_copy(twins[0], twin, 'the same file as') for twin in twins[1:]]
     faults += _near_copies(places, hashes, exact)
     return faults + _similar_names(found) + _empty_classes(found)
+
+
+def _look(picture: AnnotatedPicture) -> tuple[str, NDArray[np.bool_]] | Fault:
+    """Digest of a picture's file, and its difference hash."""
+    try:
+        image = read_upright(picture.path, 1)
+    except DatasetError as error:
+        return Fault('broken picture', str(picture.path), str(error).partition(': ')[2])
+    return hashlib.sha256(picture.path.read_bytes()).hexdigest(), _difference_hash(image)
 
 
 def summarise(found: AnnotatedSet) -> list[SplitSummary]:

@@ -64,8 +64,7 @@ def decoded(
             _letterbox(picture, parts[place][1], spec, images[place])
         return None
 
-    # Pillow and OpenCV work without the interpreter's lock
-    pool = ThreadPoolExecutor(min(THREADS, os.cpu_count() or 1))
+    pool = ThreadPoolExecutor(decoding_threads())
     told = time.monotonic()
     try:
         results = zip(by_picture, pool.map(one, by_picture), strict=True)
@@ -81,6 +80,11 @@ def decoded(
     finally:
         pool.shutdown(cancel_futures=True)
     return readable
+
+
+def decoding_threads() -> int:
+    """How many decode at once: Pillow and OpenCV work without the interpreter's lock."""
+    return min(THREADS, os.cpu_count() or 1)
 
 
 def _upright(picture: AnnotatedPicture, channels: int) -> NDArray[np.uint8]:

@@ -9,7 +9,6 @@ split here, as everywhere in the literature; our validation split is held out of
 from __future__ import annotations
 
 import hashlib
-import os
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -20,6 +19,7 @@ from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
 from .classification_set import ClassificationSet, ClassificationSplit
+from .decoding import decoding_threads
 from .detection_set import DatasetError
 from .image_folder import Sample, class_names, list_pictures
 
@@ -39,8 +39,7 @@ class LazyPictures:
     def __init__(self, paths: Sequence[Path], side: int, resize: int) -> None:
         self.paths, self.side, self.resize = list(paths), side, resize
         self.shape = (len(self.paths), side, side, 3)
-        # Pillow decodes and resizes without the interpreter's lock
-        self._pool = ThreadPoolExecutor(min(8, os.cpu_count() or 1))
+        self._pool = ThreadPoolExecutor(decoding_threads())
 
     def __reduce__(self) -> tuple[type[LazyPictures], tuple[Sequence[Path], int, int]]:
         return LazyPictures, (self.paths, self.side, self.resize)  # threads stay where they are
