@@ -2,6 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 from __future__ import annotations
 
+import threading
+
 import cv2
 import numpy as np
 import pytest
@@ -118,3 +120,43 @@ def test_parts_of_affine_batches_are_what_the_whole_ones_are_made_of(tmp_path):
     )
     assert torch.equal(torch.cat([first[0], second[0]]), images)
     assert torch.equal(torch.cat([first[1], second[1]]), labels)
+
+
+@pytest.mark.parametrize('kind', ['detector', 'classifier'])
+def test_batches_are_the_same_however_many_threads_make_them(tmp_path, monkeypatch, kind):
+    if kind == 'detector':
+        data = {'kind': 'generated_scenes', 'width': 64, 'height': 48, 'train': 20, 'val': 1,
+                'test': 1, 'augmentation': {'mosaic': 0.5}}
+    else:
+        for name in ('left', 'right'):
+            (tmp_path / name).mkdir()
+            for index in range(15):
+                noise = np.random.default_rng(index).integers(0, 255, (24, 24, 3), np.uint8)
+                cv2.imwrite(str(tmp_path / name / f'{index}.png'), noise)
+        data = {'kind': 'image_folder', 'root': str(tmp_path), 'width': 24, 'height': 24,
+                'augmentation': {'scale': 0.4}}
+    task, found = make_task(data), []
+    for count in (1, 5):
+        for module in ('detection_batches', 'classification_task'):
+            monkeypatch.setattr(
+                f'uav_prune_perception.training.{module}.decoding_threads', lambda n=count: n
+            )
+        generator = torch.Generator().manual_seed(1)
+        found.append([t for batch in task.train_batches(0, 6, generator) for t in batch])
+    assert len(found[0]) >= 6
+    assert all(torch.equal(a, b) for a, b in zip(*found, strict=True))
+
+
+def makers():
+    return [thread for thread in threading.enumerate()
+            if thread.name.startswith(('ahead', 'augmentation'))]
+
+
+def test_a_reader_that_stops_early_leaves_no_thread_behind():
+    task = make_task({'kind': 'generated_scenes', 'width': 64, 'height': 48, 'train': 20,
+                      'val': 1, 'test': 1})
+    batches = task.train_batches(0, 2, torch.Generator().manual_seed(1))
+    next(batches)
+    assert makers()
+    batches.close()
+    assert not makers()

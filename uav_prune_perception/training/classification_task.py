@@ -4,7 +4,9 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Literal
 
 import numpy as np
@@ -14,10 +16,11 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from uav_prune_perception.datasets.classification_set import ClassificationSet
+from uav_prune_perception.datasets.decoding import decoding_threads
 from uav_prune_perception.ladder import Accuracy, InputSpec, Logits
 
 from .ahead import ahead
-from .augmentation import Augmentation, apply_change, draw_change
+from .augmentation import Augmentation, Change, apply_change, draw_change
 from .crop_flip import CropFlip, crop_flip
 from .task import (
     Predict,
@@ -144,19 +147,28 @@ class ClassificationTask:
         generator: torch.Generator,
         part: slice = slice(None),
     ) -> Iterator[tuple[Tensor, Tensor]]:
-        """Chance is thrown for whole batches; only the part's pictures are made."""
+        """Chance is thrown for whole batches; only the part's pictures are made, by threads."""
         split = self.data.split('train')
         rng = numpy_generator(generator)
         none = np.zeros((0, 4), np.float32)
         height, width = split.images.shape[1:3]
-        for step in range(self.steps_per_epoch(batch_size)):
-            chosen = order[step * batch_size:(step + 1) * batch_size]
-            changes = [draw_change(width, height, rng, options) for _ in chosen]
-            images = np.stack([
-                apply_change(split.images[index], none, change, 0)[0]
-                for index, change in zip(chosen[part], changes[part], strict=True)
-            ])
-            yield normalised(images, self.input), torch.from_numpy(split.labels[chosen[part]])
+
+        def some(plans: list[tuple[int, Change]]) -> list[NDArray[np.uint8]]:
+            return [apply_change(split.images[i], none, change, 0)[0] for i, change in plans]
+
+        def batches() -> Iterator[tuple[NDArray[np.uint8], NDArray[np.int64]]]:
+            count = decoding_threads()
+            with ThreadPoolExecutor(count, 'augmentation') as threads:
+                for step in range(self.steps_per_epoch(batch_size)):
+                    chosen = order[step * batch_size:(step + 1) * batch_size]
+                    plans = [(int(i), draw_change(width, height, rng, options)) for i in chosen]
+                    plans, size = plans[part], -(-len(plans[part]) // count)
+                    pieces = [plans[i:i + size] for i in range(0, len(plans), size)]
+                    images = itertools.chain.from_iterable(threads.map(some, pieces))
+                    yield np.stack([*images]), split.labels[chosen[part]]
+
+        for images, labels in ahead(batches()):
+            yield normalised(images, self.input), torch.from_numpy(labels)
 
     def _fast_batches(
         self,

@@ -14,20 +14,19 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from uav_prune_perception.datasets.detection_set import DetectionSet, DetectionSplit
+from uav_prune_perception.datasets.detection_set import DetectionSet
 from uav_prune_perception.ladder import Accuracy, BoxesScores, InputSpec
 
-from .augmentation import Augmentation, Change, apply_change, draw_change
+from .augmentation import Augmentation
 from .detection_accuracy import detection_accuracy, detections
+from .detection_batches import Plan, drawn, made
 from .detection_loss import (
-    IGNORE,
     DetectionLossOptions,
     decoded_distillation_loss,
     detection_loss,
     distillation_loss,
 )
 from .detection_metrics import SIZE_LIMITS
-from .mosaic import MosaicPlan, Picture, draw_mosaic, mosaic
 from .own_loss import blaming, check_maps, own_decoded, own_loss
 from .repeat_factor import repeat_factors, repeated
 from .task import (
@@ -138,42 +137,16 @@ class DetectionTask:
             pool = repeated(factors, numpy_generator(generator))
         order = pool[shuffled(len(pool), generator)][:len(split)]
         rng = numpy_generator(generator)
-        for step in range(self.steps_per_epoch(batch_size)):
-            chosen = order[step * batch_size:(step + 1) * batch_size]
-            count = len(chosen) // size
-            part = slice(rank * count, (rank + 1) * count)
-            yield self._batch(split, (chosen, pool), rng, part)
 
-    def _batch(
-        self, split: DetectionSplit, indices: tuple[NDArray[np.int64], NDArray[np.int64]],
-        rng: np.random.Generator, part: slice,
-    ) -> tuple[Tensor, Tensor]:
-        """Of the chosen pictures, and of the pool that completes a mosaic."""
-        chosen, pool = indices
-        height, width = split.images.shape[1:3]
-        options, pad = self.augmentation, self.input.pad_value
-        plans: list[tuple[list[int], MosaicPlan | Change]] = []
-        for index in chosen:
-            if options.mosaic and rng.random() < options.mosaic:
-                four = [int(index), *map(int, pool[rng.integers(len(pool), size=3)])]
-                plans.append((four, draw_mosaic(width, height, rng, options)))
-            else:
-                plans.append(([int(index)], draw_change(width, height, rng, options)))
-        plans = plans[part]
-        images = np.empty((len(plans), *split.images.shape[1:]), np.uint8)
-        rows = []
-        for slot, (shown, plan) in enumerate(plans):
-            pictures = [_all_boxes(split, index) for index in shown]
-            if isinstance(plan, MosaicPlan):
-                images[slot], boxes, labels = mosaic(pictures, plan, pad)
-            else:
-                picture, boxes, labels = pictures[0]
-                images[slot], moved, keep = apply_change(picture, boxes, plan, pad)
-                boxes, labels = moved[keep], labels[keep]
-            row = np.empty((len(labels), 6), np.float32)
-            row[:, 0], row[:, 1], row[:, 2:] = slot, labels, boxes
-            rows.append(row)
-        return normalised(images, self.input), torch.from_numpy(np.concatenate(rows))
+        def plans() -> Iterator[list[Plan]]:
+            for step in range(self.steps_per_epoch(batch_size)):
+                chosen = order[step * batch_size:(step + 1) * batch_size]
+                count = len(chosen) // size
+                whole = drawn(split, chosen, pool, rng, self.augmentation)
+                yield whole[rank * count:(rank + 1) * count]
+
+        for images, targets in made(split, plans(), self.input.pad_value):
+            yield normalised(images, self.input), torch.from_numpy(targets)
 
     def loss(
         self, model: nn.Module, images: Tensor, targets: Tensor, teacher: nn.Module | None = None
@@ -266,16 +239,6 @@ class DetectionTask:
         other = copy.copy(self)
         other.decode = dataclasses.replace(self.decode, **changes)  # type: ignore[arg-type]
         return other
-
-
-def _all_boxes(split: DetectionSplit, index: int) -> Picture:
-    """One picture with its boxes, and its regions to ignore as boxes of class `IGNORE`."""
-    ignore = split.ignore[index]
-    return (
-        split.images[index],
-        np.concatenate([split.boxes[index], ignore]),
-        np.concatenate([split.labels[index], np.full(len(ignore), IGNORE, np.int64)]),
-    )
 
 
 def classes_in_turn(labels: list[NDArray[np.int64]], classes: int) -> NDArray[np.int64]:
