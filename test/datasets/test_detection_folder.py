@@ -45,10 +45,10 @@ def test_pictures_and_boxes_lie_where_the_node_puts_them(tmp_path):
 
 def test_without_a_test_split_val_judges_and_train_gives_what_selects(tmp_path, caplog):
     write(tmp_path, {'train': 10, 'val': 4})
-    with caplog.at_level(logging.INFO):
+    with caplog.at_level(logging.WARNING):
         data = detection_folder(tmp_path, width=32, height=32, val_fraction=0.2)
     assert [len(data.split(name)) for name in ('train', 'val', 'test')] == [8, 2, 4]
-    assert 'val is 2 pictures taken from train' in caplog.text
+    assert 'val (2) drawn at random from its training pictures (8 are left' in caplog.text
 
 
 def test_tiles_cover_the_picture_and_a_box_is_whole_in_one_of_them(tmp_path):

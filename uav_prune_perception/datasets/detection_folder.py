@@ -157,11 +157,19 @@ def _three_splits(
     if not test:
         val, test = [], val
     rng = np.random.default_rng(seed)
+    shared = []
     if not test:
         train, test = _share(train, val_fraction, rng)
+        shared.append(f'test ({len(test)})')
     if not val:
         train, val = _share(train, val_fraction, rng)
-        LOGGER.info('%s: val is %d pictures taken from train (seed %d)', root, len(val), seed)
+        shared.append(f'val ({len(val)})')
+    if shared:
+        LOGGER.warning(
+            '%s: %s drawn at random from its training pictures (%d are left; data.val_fraction): '
+            'frames of one flight may lie on both sides, which flatters',
+            root, ' and '.join(shared), len(train),
+        )
     splits: dict[SplitName, list[AnnotatedPicture]] = {'train': train, 'val': val, 'test': test}
     for name, pictures in splits.items():
         if not pictures:
