@@ -12,6 +12,7 @@ import pytest
 
 from uav_prune_perception.cli.main import main
 from uav_prune_perception.ladder import open_ladder
+from uav_prune_perception.networks.imported import own_sources
 from uav_prune_perception.networks.registry import NetworkError, build_network
 
 PAGE = Path(__file__).parents[2] / 'docs' / 'own_model.md'
@@ -78,6 +79,25 @@ def test_a_change_in_the_own_file_is_told_and_begins_anew_only_when_asked(own, c
     status, told = again('--fresh')
     assert status == 0
     assert 'changed' not in told
+
+
+@pytest.mark.parametrize('init', [True, False])
+def test_own_files_are_those_beside_the_module_or_below_its_package(own, init):
+    package = own / f'nets{int(init)}'
+    package.mkdir()
+    if init:
+        (package / '__init__.py').write_text('')
+    (package / 'part.py').write_text('from torch import nn\n')
+    (package / 'net.py').write_text(
+        f'from nets{int(init)}.part import nn\n'
+        'def net(classes): return nn.Conv2d(3, classes, 1)\n'
+    )
+    name = f'nets{int(init)}.net:net'
+    build_network(name, classes=2)
+    assert {Path(file).name for file in own_sources(name)} >= {'net.py', 'part.py'}
+    assert own_sources('yolo') == {}
+    build_network('torch.nn:Identity', classes=2)
+    assert own_sources('torch.nn:Identity') == {}, 'installed'
 
 
 def test_a_loss_of_its_own_is_not_distilled_and_says_so(own, capsys):

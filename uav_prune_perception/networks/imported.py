@@ -75,15 +75,16 @@ def own_sources(name: str) -> dict[str, str]:
     Returns:
         By path, relative to the folder that is imported from.
     """
-    top = name.partition(':')[0].partition('.')[0]
-    main = _source(sys.modules.get(top))
+    module = name.partition(':')[0]
+    top = sys.modules.get(module.partition('.')[0])  # without a file where it has no __init__.py
+    main = _source(top) or _source(sys.modules.get(module))
     if ':' not in name or main is None:
         return {}
     home = main.parent
     root = home.parent if main.name == '__init__.py' else home
     sources = {
-        _source(module) for module_name, module in [*sys.modules.items()]
-        if module_name.partition('.')[0] not in {'__main__', PRODUCT}
+        _source(other) for other_name, other in [*sys.modules.items()]
+        if other_name.partition('.')[0] not in {'__main__', PRODUCT}
     }
     return {
         str(path.relative_to(root)): sha256_of(path) for path in sources
