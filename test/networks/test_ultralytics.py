@@ -45,7 +45,12 @@ def test_it_decodes_as_its_own_head_learns_and_is_cut_exactly(name):
 
 
 @pytest.mark.parametrize(
-    ('model', 'words'), [('best.pt', 'no such file'), ('yolov8n', '.pt or .yaml')]
+    ('model', 'words'), [
+        ('best.pt', 'no such file'), ('yolov8n', '.pt or .yaml'),
+        ('yolov8n-seg.yaml', 'ends in Segment, and only boxes are learnt'),
+        ('yolov8n-pose.yaml', 'ends in Pose'), ('yolov8n-obb.yaml', 'ends in OBB'),
+        ('yolov8n-cls.yaml', 'ends in Classify'), ('rtdetr-l.yaml', 'ends in RTDETRDecoder'),
+    ]
 )
 def test_a_wrong_model_is_one_line(model, words):
     pytest.importorskip('ultralytics', reason='ultralytics is not installed')

@@ -20,6 +20,8 @@ from torch import Tensor, nn
 from .cell_boxes import decode
 from .weights import Origin
 
+HEADS = ('Detect', 'v10Detect')  # not those of masks, key points, turned boxes, whole pictures
+
 
 class UltralyticsDetector(nn.Module):
     """A detection network of ultralytics behind our interface, with its own loss.
@@ -111,11 +113,15 @@ def _network(model: str, classes: int, channels: int) -> tuple[nn.Module, Origin
         raise ValueError(f'ultralytics: {path}: no such file (nothing is downloaded)')
     try:
         net, origin = _from_file(path, tasks, classes, channels)
+        head = type(net.model[-1]).__name__
     except Exception as error:  # its loaders raise anything
         text = ' '.join(str(error).split())[:200]
         raise ValueError(f'ultralytics: {model}: {type(error).__name__}: {text}') from error
-    if type(net).__name__ != 'DetectionModel':
-        raise ValueError(f'ultralytics: {model}: a {type(net).__name__}, not a DetectionModel')
+    if head not in HEADS:
+        raise ValueError(
+            f'ultralytics: {model}: ends in {head}, and only boxes are learnt and flown; give the '
+            f'detection network of its family (ending in {" or ".join(HEADS)})'
+        )
     net.args = settings.get_cfg()  # the gains of its loss
     return net, origin
 
