@@ -244,4 +244,6 @@ def test_memory_is_that_of_the_container_where_it_has_less(tmp_path):
     assert available_bytes(tmp_path) == 2000 * 1024
     (group / 'memory.max').write_text('1500000\n')
     assert available_bytes(tmp_path) == 1_000_000
+    (group / 'memory.stat').write_text('anon 100000\ninactive_file 300000\nfile_dirty 0\n')
+    assert available_bytes(tmp_path) == 1_300_000, 'the kernel gives read files up first'
     assert resident_bytes() > 1e6

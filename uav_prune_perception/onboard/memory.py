@@ -37,6 +37,13 @@ def _machine(root: Path) -> float:
 
 
 def _container(root: Path) -> float:
-    """Cgroup v2; "max", which is no number, is no limit."""
+    """Cgroup v2; "max", which is no number, is no limit.
+
+    Files that were read count as used there, though the kernel gives them up first.
+    """
     folder = root / CGROUP
-    return read_number(folder / 'memory.max') - read_number(folder / 'memory.current')
+    used = read_number(folder / 'memory.current')
+    for line in read_text(folder / 'memory.stat').splitlines():
+        if line.startswith('inactive_file '):
+            used -= float(line.split()[1])
+    return read_number(folder / 'memory.max') - used
