@@ -21,6 +21,7 @@ from uav_prune_perception.methods.feature_maps import find_taps, watching
 from uav_prune_perception.methods.interfaces import LevelContext
 from uav_prune_perception.networks.aerial_detector import AerialDetector
 from uav_prune_perception.networks.resnet_cifar import CifarResNet
+from uav_prune_perception.networks.yolov5 import Yolov5
 
 FAST = {'batches': 2, 'batch_size': 8, 'probe_epochs': 0.5, 'probe_batch_size': 8}
 
@@ -111,8 +112,8 @@ def test_the_boundary_between_shallow_and_deep(options, spatial, monkeypatch) ->
     seen: set[str] = set()
     original = DualAttention._spatial_layers
 
-    def spy(self, shapes, width):
-        found = original(self, shapes, width)
+    def spy(self, shapes, width, boundary):
+        found = original(self, shapes, width, boundary)
         seen.update(weight.partition('.')[0] for weight in found)
         return found
 
@@ -120,6 +121,25 @@ def test_the_boundary_between_shallow_and_deep(options, spatial, monkeypatch) ->
     settings = AttentionOptions(**{'channel_by': 'free', 'batches': 1, 'batch_size': 4, **options})
     DualAttention(settings).score(context(model, graph, task))
     assert seen == spatial
+
+
+def test_more_than_the_stem_of_a_detector_is_shallow() -> None:
+    torch.manual_seed(0)
+    model, task = Yolov5(4, width=0.125).eval(), scene_task(4)
+    graph = ChannelGraph.trace(model, task.example_input())
+    options = {'channel_by': 'free', 'batches': 1, 'batch_size': 2}
+    found = {
+        boundary: DualAttention(AttentionOptions(boundary=boundary, **options)).layer_scores(
+            model, graph, task
+        ) for boundary in (None, 0.125, 0.5)
+    }
+    differ = [
+        weight for weight, scores in found[None].items()
+        if not torch.equal(scores, found[0.5][weight])
+    ]
+    assert any(weight.startswith('model.3.') for weight in differ), 'stride 8'
+    assert not any(weight.startswith('model.7.') for weight in differ), 'stride 32'
+    assert all(torch.equal(found[None][w], found[0.125][w]) for w in found[None])
 
 
 def test_groups_tied_by_additions_sum_their_members() -> None:

@@ -20,7 +20,8 @@ Everything below is our reconstruction from published relatives:
   after RemoteTrimmer), the probe trained briefly on the frozen network and removed; or, free of
   training, the mean of |mean F_c|. We divide what the probe sees by the layer's mean size, for
   the same reason, and start its gates at 0.88;
-- shallow: output at least half as wide as the picture (`importance.AttentionOptions.boundary`);
+- shallow: output at least half as wide as the picture, an eighth for detectors
+  (`importance.AttentionOptions.boundary`);
 - groups tied by additions: the sum of their members' scores, each with mean 1 in its layer;
 - rates: the share of channels with ``s < 1 - kappa std(s)`` in their layer (`rates`), kappa by
   bisection until the budget is met, or, in accuracy mode, lowered as AAP (AISTATS 2023) raises its

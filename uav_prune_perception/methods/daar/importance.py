@@ -23,6 +23,9 @@ if TYPE_CHECKING:
     from uav_prune_perception.channels import ChannelGraph
     from uav_prune_perception.training.task import LearningTask
 
+# HIT-UAV, YOLOv5n's shape, 50 % of the MACs, val: 2.7 % of mAP50 at 1/2, 7.8 at 1/8.
+BOUNDARY = {'classification': 0.5, 'detection': 0.125}
+
 
 @dataclass(frozen=True)
 class AttentionOptions:
@@ -32,7 +35,8 @@ class AttentionOptions:
         attention: 'dual' (spatial in shallow, channel in deep layers), 'spatial' or 'channel'
             everywhere, or 'swapped': the ablations.
         boundary: a layer is shallow while its output has at least this share of the picture's
-            width; with ``boundary_by: depth``, while it is among the first share of layers.
+            width; with ``boundary_by: depth``, while it is among the first share of layers. None:
+            1/2, and 1/8 for detectors, whose stem alone is 1/2 (`BOUNDARY`).
         boundary_by: 'resolution' or 'depth'.
         channel_by: 'probe' (squeeze-and-excitation, trained briefly) or 'free' (no training).
         batches: batches of training pictures that are looked at.
@@ -45,7 +49,7 @@ class AttentionOptions:
     """
 
     attention: Literal['dual', 'spatial', 'channel', 'swapped'] = 'dual'
-    boundary: float = 0.5
+    boundary: float | None = None
     boundary_by: Literal['resolution', 'depth'] = 'resolution'
     channel_by: Literal['probe', 'free'] = 'probe'
     batches: int = 5
@@ -94,7 +98,7 @@ class DualAttention:
         taps, example = find_taps(graph), task.example_input().to(device)
         model = copy.deepcopy(model).eval().requires_grad_(False).to(device)
         shapes = _shapes(model, taps, example)
-        spatial = self._spatial_layers(shapes, int(example.shape[3]))
+        spatial = self._spatial_layers(shapes, int(example.shape[3]), self._boundary(task))
         deep = [weight for weight in shapes if weight not in spatial]
         gates = self._probe(model, task, ([taps[w] for w in deep], shapes), seed)
         seen: dict[str, SpatialScore | ChannelScore] = {
@@ -124,7 +128,16 @@ class DualAttention:
                     results[weight] = per_mean(results[weight] * scale)
         return results
 
-    def _spatial_layers(self, shapes: dict[str, tuple[int, ...]], width: int) -> set[str]:
+    def _boundary(self, task: LearningTask) -> float:
+        options = self.options
+        if options.boundary is not None:
+            return options.boundary
+        by_resolution = options.boundary_by == 'resolution'
+        return BOUNDARY[task.kind] if by_resolution else 0.5
+
+    def _spatial_layers(
+        self, shapes: dict[str, tuple[int, ...]], width: int, boundary: float
+    ) -> set[str]:
         """Weights of the layers that spatial attention scores."""
         options = self.options
         maps = [weight for weight, shape in shapes.items() if len(shape) > 2]
@@ -133,9 +146,9 @@ class DualAttention:
         if options.attention == 'channel':
             return set()
         if options.boundary_by == 'depth':
-            shallow = set(list(shapes)[:round(options.boundary * len(shapes))])
+            shallow = set(list(shapes)[:round(boundary * len(shapes))])
         else:
-            shallow = {w for w in maps if shapes[w][-1] >= options.boundary * width}
+            shallow = {w for w in maps if shapes[w][-1] >= boundary * width}
         swapped = options.attention == 'swapped'
         return {weight for weight in maps if (weight in shallow) != swapped}
 

@@ -20,9 +20,9 @@ class DaarOptions(Section):
     """``prune.options`` of DAAR.
 
     Scores: ``attention`` ('dual'; 'spatial', 'channel', 'swapped' are ablations), ``boundary``
-    and ``boundary_by`` (where shallow ends), ``channel_by`` ('probe' or 'free'), ``batches`` and
-    ``batch_size`` (pictures looked at), ``probe_epochs``, ``probe_batch_size``, ``probe_lr``,
-    ``reduction``, ``strength_power``: see `importance.AttentionOptions`.
+    and ``boundary_by`` (where shallow ends; null: by the task), ``channel_by`` ('probe' or
+    'free'), ``batches`` and ``batch_size`` (pictures looked at), ``probe_epochs``,
+    ``probe_batch_size``, ``probe_lr``, ``reduction``, ``strength_power``: see `importance.AttentionOptions`.
 
     Rates: ``rate``, see `rates.AdaptiveRates`. ``mode``: 'budget' meets the level's cost;
     'accuracy' cuts as far as ``allowed_drop`` on val allows (but no farther than the level's
@@ -30,7 +30,7 @@ class DaarOptions(Section):
     """
 
     attention: Literal['dual', 'spatial', 'channel', 'swapped'] = 'dual'
-    boundary: float = Field(default=0.5, ge=0, le=1)
+    boundary: float | None = Field(default=None, ge=0, le=1)
     boundary_by: Literal['resolution', 'depth'] = 'resolution'
     channel_by: Literal['probe', 'free'] = 'probe'
     batches: int = Field(default=5, ge=1)
