@@ -22,7 +22,8 @@ class DaarOptions(Section):
     Scores: ``attention`` ('dual'; 'spatial', 'channel', 'swapped' are ablations), ``boundary``
     and ``boundary_by`` (where shallow ends; null: by the task), ``channel_by`` ('probe' or
     'free'), ``batches`` and ``batch_size`` (pictures looked at), ``probe_epochs``,
-    ``probe_batch_size``, ``probe_lr``, ``reduction``, ``strength_power``: see `importance.AttentionOptions`.
+    ``probe_batch_size``, ``probe_lr``, ``reduction``, ``strength_power``: see
+    `importance.AttentionOptions`.
 
     Rates: ``rate``, see `rates.AdaptiveRates`. ``mode``: 'budget' meets the level's cost;
     'accuracy' cuts as far as ``allowed_drop`` on val allows (but no farther than the level's
