@@ -106,10 +106,12 @@ def detection_folder(
     digest = hashlib.sha256(repr((names, width, height, channels, broken)).encode())
     stores: dict[SplitName, PictureStore] = {}
     for name in SPLITS:
-        tiles = repr((name, [part for _, part in parts[name]])).encode()
-        digest.update(tiles)
-        pixels = hashlib.sha256(repr((PIXELS, width, height, channels, broken)).encode() + tiles)
-        for picture in {picture.path: picture for picture, _ in parts[name]}.values():
+        digest.update(repr((name, [part for _, part in parts[name]])).encode())
+        pictures = {picture.path: picture for picture, _ in parts[name]}
+        number = {path: index for index, path in enumerate(pictures)}
+        rows = [(number[picture.path], part) for picture, part in parts[name]]
+        pixels = hashlib.sha256(repr((PIXELS, width, height, channels, broken, rows)).encode())
+        for picture in pictures.values():
             _hash(digest, pixels, picture)
         folder = None if cache is None else Path(cache).expanduser()
         stores[name] = PictureStore(pixels.hexdigest()[:32], folder)
