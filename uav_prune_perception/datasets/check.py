@@ -8,7 +8,6 @@ import hashlib
 import re
 from collections import defaultdict
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import cv2
@@ -16,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .annotations import AnnotatedPicture, AnnotatedSet, Fault
-from .decoding import decoding_threads, read_upright
+from .decoding import decoding_pool, read_upright
 from .detection_set import SPLITS, DatasetError
 
 # Difference hash (N. Krawetz, 2013): 64 bits, brighter than the right neighbour or not. Pictures
@@ -58,8 +57,7 @@ def check_pictures(
     places: list[tuple[str, AnnotatedPicture]] = []
     hashes: list[NDArray[np.bool_]] = []
     every = [(split, picture) for split in SPLITS for picture in found.splits.get(split, ())]
-    pool = ThreadPoolExecutor(decoding_threads())
-    try:
+    with decoding_pool() as pool:
         looks = pool.map(_look, [picture for _, picture in every])
         for done, (place, look) in enumerate(zip(every, looks, strict=True), 1):
             if isinstance(look, Fault):
@@ -70,8 +68,6 @@ def check_pictures(
                 hashes.append(look[1])
             if progress is not None:
                 progress(done)
-    finally:
-        pool.shutdown(cancel_futures=True)
     for twins in exact.values():
         faults += [_copy(twins[0], twin, 'the same file as') for twin in twins[1:]]
     faults += _near_copies(places, hashes, exact)

@@ -4,11 +4,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import logging
 import os
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -64,9 +65,8 @@ def decoded(
             _letterbox(picture, parts[place][1], spec, images[place])
         return None
 
-    pool = ThreadPoolExecutor(decoding_threads())
     told = time.monotonic()
-    try:
+    with decoding_pool() as pool:
         results = zip(by_picture, pool.map(one, by_picture), strict=True)
         for done, (places, error) in enumerate(results, 1):
             if error is not None:
@@ -77,14 +77,22 @@ def decoded(
             if time.monotonic() - told > TELL_S:
                 told = time.monotonic()
                 LOGGER.warning('decoded %d of %d pictures', done, len(by_picture))
-    finally:
-        pool.shutdown(cancel_futures=True)
     return readable
 
 
 def decoding_threads() -> int:
     """How many decode at once: Pillow and OpenCV work without the interpreter's lock."""
     return min(THREADS, os.cpu_count() or 1)
+
+
+@contextlib.contextmanager
+def decoding_pool() -> Iterator[ThreadPoolExecutor]:
+    """So many threads; whoever leaves early does not wait for what has not begun."""
+    pool = ThreadPoolExecutor(decoding_threads())
+    try:
+        yield pool
+    finally:
+        pool.shutdown(cancel_futures=True)
 
 
 def _upright(picture: AnnotatedPicture, channels: int) -> NDArray[np.uint8]:

@@ -169,8 +169,10 @@ def check_start(stages: Stages, model: nn.Module) -> None:
     if isinstance(origin, Origin):
         _check_origin(stages, origin)
     weights = recipe.network.weights
-    stated = None if weights is None else stated_normalisation(weights)
-    if weights is not None and stated is not None:
+    if weights is None:
+        return
+    stated = stated_normalisation(weights)
+    if stated is not None:
         _tell_normalisation(stages, recipe.place(('network', 'weights')), weights.name, stated)
 
 

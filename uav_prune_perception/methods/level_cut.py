@@ -160,9 +160,10 @@ class LevelCutter:
             settings: FitSection = stages.recipe.soft or stages.recipe.train
             masks = method.in_training.begin(dataclasses.replace(context, model=model))
             title = f'{section.name}: training with masks'
+            taught_by = teacher_of(self.dense, settings)
             stages.train(
                 model, Training(title, stage, settings, order_of(stages.recipe, section)),
-                teacher=teacher_of(self.dense, settings), hooks=[masks],
+                teacher=taught_by.model if taught_by else None, hooks=[masks],
             )
             return model.eval(), masks.keep
         scores: Scores | None = None
@@ -285,7 +286,6 @@ def order_of(recipe: Recipe, section: LevelSection) -> int:
     return 1 + recipe.prune.levels.index(section)
 
 
-def teacher_of(dense: BuiltLevel | None, section: FitSection | None) -> nn.Module | None:
-    """The network that teaches in a phase, where the recipe asks for one."""
-    taught = isinstance(section, FinetuneSection) and section.distil
-    return dense.model if dense and taught else None
+def teacher_of(dense: BuiltLevel | None, section: FitSection | None) -> BuiltLevel | None:
+    """What teaches in a phase: the dense network, where the recipe asks for it."""
+    return dense if isinstance(section, FinetuneSection) and section.distil else None

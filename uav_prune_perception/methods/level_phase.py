@@ -62,7 +62,8 @@ class LevelPhase:
             phases, threads,
         )
         training = self._recovery(section, cut_key)
-        teacher = teacher_of(self.dense, training.section)
+        taught_by = teacher_of(self.dense, training.section)
+        teacher = taught_by.model if taught_by else None
         stage = training.stage
         found = self.stages.found(stage)
         if found is not None:
@@ -88,8 +89,8 @@ class LevelPhase:
             settings = recipe.retrain or recipe.train
         titles = {'finetune': 'fine-tuning', 'retrain': 'retraining', 'none': ''}
         title = f'{name}: {titles.get(kind, "training from scratch")}'
-        taught = teacher_of(self.dense, settings) is not None
-        teacher = self.dense.key if self.dense and taught else None
+        taught_by = teacher_of(self.dense, settings)
+        teacher = taught_by.key if taught_by else None
         key = fingerprint(cut_key, kind, deciding(settings), teacher)
         return Training(title, (name, key), settings, order_of(recipe, section))
 
